@@ -1,0 +1,1 @@
+//! Capture: installing and uninstalling.

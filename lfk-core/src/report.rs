@@ -1,0 +1,166 @@
+//! What the engine answers: plain data, ready to be printed or serialised.
+
+use serde::Serialize;
+
+use crate::definition::State;
+
+/// What `plan` found: whether the definitions may be installed and run.
+#[derive(Debug, Clone, Default, Serialize)]
+#[non_exhaustive]
+pub struct Plan {
+    /// One entry a definition, in the order of the configuration.
+    pub loose_foreign_keys: Vec<PlannedDefinition>,
+}
+
+impl Plan {
+    /// Whether anything forbids the work.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.loose_foreign_keys.iter().any(|d| d.findings.iter().any(|f| f.refuses))
+    }
+}
+
+/// What `plan` knows about one definition.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct PlannedDefinition {
+    /// The definition's name.
+    pub name: String,
+    /// `database:schema.table(columns)` of the parent.
+    pub parent: String,
+    /// `database:schema.table(columns)` of the child.
+    pub child: String,
+    /// The action.
+    pub on_delete: String,
+    /// Rows of the parent as the planner estimates them; absent when the table is not there.
+    pub parent_rows_estimate: Option<i64>,
+    /// Rows of the child, over all its partitions, as the planner estimates them.
+    pub child_rows_estimate: Option<i64>,
+    /// Tables of the child's tree that are cleaned one by one.
+    pub child_leaves: Vec<String>,
+    /// What was noticed.
+    pub findings: Vec<Finding>,
+}
+
+/// One thing that `plan` noticed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Finding {
+    /// Whether it forbids installing and running the definition.
+    pub refuses: bool,
+    /// A stable name for programs, such as `no_usable_index`.
+    pub code: &'static str,
+    /// What is the matter, with the place.
+    pub message: String,
+    /// What to do, one statement or sentence a line.
+    pub remedy: Vec<String>,
+}
+
+/// What `install` did for one definition.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct Installed {
+    /// The definition's name.
+    pub name: String,
+    /// `created`, `unchanged`, or `changed` (another parent, child, action or condition: back to observing).
+    pub outcome: &'static str,
+    /// The state it is in now.
+    pub state: State,
+    /// Relations of the parent's tree that got a trigger now.
+    pub triggers_created: u64,
+}
+
+/// A change of state of one definition.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct StateChange {
+    /// The definition's name.
+    pub name: String,
+    /// The state before.
+    pub from: State,
+    /// The state now.
+    pub to: State,
+    /// Whether the cursor went back to the start of what the log keeps.
+    pub rewound: bool,
+    /// Keys that were observed but have left the log since: the rewind does not reach them.
+    pub keys_left_log: i64,
+}
+
+/// The answer of `status`.
+#[derive(Debug, Clone, Default, Serialize)]
+#[non_exhaustive]
+pub struct Status {
+    /// One entry a configured definition.
+    pub loose_foreign_keys: Vec<DefinitionStatus>,
+    /// Every process that reads a key log of the configured databases.
+    pub workers: Vec<WorkerStatus>,
+    /// Databases that could not be asked, each with the reason. Their definitions are listed with a note.
+    pub unreachable: Vec<String>,
+}
+
+/// How one definition stands.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct DefinitionStatus {
+    /// The definition's name.
+    pub name: String,
+    /// Its state; absent when it is not installed or its database cannot be asked.
+    pub state: Option<State>,
+    /// Keys in the log or set aside that have not been worked on. Quarantined keys are not among them.
+    pub pending_keys: i64,
+    /// Whether `pending_keys` is a lower bound, because more than a million were counted.
+    pub pending_is_lower_bound: bool,
+    /// Age of the oldest pending key in seconds; absent when nothing is pending.
+    pub oldest_pending_seconds: Option<f64>,
+    /// Keys worked on per second, as of the last advance; 0 when idle.
+    pub keys_per_second: f64,
+    /// Child rows deleted or changed since the definition was installed.
+    pub rows_affected_total: i64,
+    /// Keys worked on since the definition was installed.
+    pub keys_total: i64,
+    /// Keys seen while observing.
+    pub observed_keys: i64,
+    /// Keys whose parent was there again, and whose children were therefore left alone.
+    pub resurrected_total: i64,
+    /// Keys set aside that will be tried again.
+    pub retries: i64,
+    /// Keys given up after too many attempts, kept until a person decides.
+    pub quarantined: i64,
+    /// `ok`, `held` (tried again by itself), `blocked` (a person has to act), or `stopped` (the kill switch).
+    pub condition: String,
+    /// Why it is held or blocked.
+    pub note: Option<String>,
+}
+
+/// A process that reads a key log.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct WorkerStatus {
+    /// Its id, new at each start.
+    pub id: String,
+    /// The database whose log it reads.
+    pub database: String,
+    /// Host name.
+    pub host: String,
+    /// Process id on that host.
+    pub pid: i32,
+    /// Version of lfk.
+    pub version: String,
+    /// Seconds since it was last seen.
+    pub seen_seconds_ago: f64,
+    /// Consumers that it holds a lease on.
+    pub consumers: i64,
+}
+
+/// How `run_until_drained` ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Drained {
+    /// Nothing is left to do.
+    Drained,
+    /// Nothing is left that can be done, but keys are quarantined or a definition is blocked.
+    NeedsAttention,
+    /// The time was used up; the rest can be resumed.
+    TimedOut,
+}

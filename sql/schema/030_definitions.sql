@@ -1,0 +1,106 @@
+-- Purpose: what is tracked here, which loose foreign keys hang on it, how far each has come, and what is set aside.
+-- Locks: none on anything of the application.
+-- Repeat: every statement is IF NOT EXISTS.
+
+-- A parent table and one of its unique keys. Its number names the triggers, because long table names would collide at 63 bytes.
+CREATE TABLE IF NOT EXISTS lfk.tracked (
+  table_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  relation regclass NOT NULL,
+  key_columns text[] NOT NULL,
+  -- int8 for every integer, else uuid or text: the type that keys are cast to wherever they are compared.
+  key_types text[] NOT NULL,
+  capture_version integer NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  UNIQUE (relation, key_columns)
+);
+COMMENT ON TABLE lfk.tracked IS 'Tables whose deleted and changed keys are logged, by table_id. Triggers are named lfk_<table_id>_<op>.';
+
+CREATE TABLE IF NOT EXISTS lfk.definition (
+  name text PRIMARY KEY,
+  table_id integer NOT NULL REFERENCES lfk.tracked,
+  parent text NOT NULL,
+  child text NOT NULL,
+  on_delete text NOT NULL,
+  -- Everything that makes it this definition; another one under the same name goes back to observe.
+  fingerprint text NOT NULL,
+  child_identity uuid NOT NULL,
+  state text NOT NULL DEFAULT 'observe' CHECK (state IN ('observe', 'active', 'canary', 'paused')),
+  state_changed_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  -- held: tried again by itself every few seconds; blocked: a person has to change something first.
+  condition text NOT NULL DEFAULT 'ok' CHECK (condition IN ('ok', 'held', 'blocked')),
+  note text,
+  noted_at timestamptz,
+  -- The nonce that the child's database had when last seen, and the one that may just have been written there.
+  nonce uuid NOT NULL,
+  next_nonce uuid,
+  created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+COMMENT ON TABLE lfk.definition IS 'Loose foreign keys whose parent lives in this database.';
+
+-- One small row a consumer: owner, fencing token, lease and position at once. Fillfactor 10 keeps the updates HOT.
+CREATE TABLE IF NOT EXISTS lfk.cursor (
+  consumer text PRIMARY KEY,
+  definition text NOT NULL REFERENCES lfk.definition ON DELETE CASCADE,
+  table_id integer NOT NULL,
+  -- NULL: head cursor; else the trailing cursor that visits each key again this long after.
+  settle interval,
+  token bigint NOT NULL DEFAULT 0,
+  owner uuid,
+  lease_until timestamptz NOT NULL DEFAULT '-infinity',
+  -- Rises by one whenever prev, cur or the position changes.
+  seq bigint NOT NULL DEFAULT 0,
+  -- '1:1:' sees nothing: a new cursor begins with everything the log holds, or keys logged before it was made would be lost.
+  prev pg_snapshot NOT NULL DEFAULT '1:1:',
+  prev_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  cur pg_snapshot,
+  cur_at timestamptz,
+  pos_xid xid8 NOT NULL DEFAULT '0',
+  pos_id bigint NOT NULL DEFAULT 0,
+  -- Set in every UPDATE and compared with the row's xmin: a dump restored elsewhere differs.
+  stamp xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
+  keys_total bigint NOT NULL DEFAULT 0,
+  observed_keys bigint NOT NULL DEFAULT 0,
+  resurrected_total bigint NOT NULL DEFAULT 0,
+  rows_affected_total bigint NOT NULL DEFAULT 0,
+  keys_per_second double precision NOT NULL DEFAULT 0,
+  advanced_at timestamptz
+) WITH (fillfactor = 10);
+COMMENT ON TABLE lfk.cursor IS 'How far each consumer has read the key log. Nothing in the log is ever marked as done.';
+
+-- Keys that could not be done, each with its reason; the cursor has moved on.
+CREATE TABLE IF NOT EXISTS lfk.retry (
+  consumer text NOT NULL REFERENCES lfk.cursor ON DELETE CASCADE,
+  key text[] NOT NULL,
+  reason text NOT NULL,
+  sqlstate text,
+  error text,
+  attempts integer NOT NULL DEFAULT 0,
+  not_before timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  quarantined_at timestamptz,
+  created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  PRIMARY KEY (consumer, key)
+);
+CREATE INDEX IF NOT EXISTS retry_due ON lfk.retry (consumer, not_before) WHERE quarantined_at IS NULL;
+COMMENT ON TABLE lfk.retry IS 'Keys set aside with their reason; tried again after not_before, quarantined (kept, shown, not tried) after too many attempts.';
+
+-- The other end: which definitions of which parent database clean children in this database.
+CREATE TABLE IF NOT EXISTS lfk.peer (
+  definition text NOT NULL,
+  parent_identity uuid NOT NULL,
+  child text NOT NULL,
+  nonce uuid NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  PRIMARY KEY (definition, parent_identity)
+);
+COMMENT ON TABLE lfk.peer IS 'Loose foreign keys whose children live in this database. The nonce changes as they work; a copy of one side then no longer agrees with the other.';
+
+CREATE TABLE IF NOT EXISTS lfk.worker (
+  id uuid PRIMARY KEY,
+  host text NOT NULL,
+  pid integer NOT NULL,
+  version text NOT NULL,
+  abilities text[] NOT NULL,
+  started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  seen_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+COMMENT ON TABLE lfk.worker IS 'Processes that read the key log of this database, and when each was last seen.';

@@ -1,0 +1,9 @@
+#![doc = include_str!("../README.md")]
+
+mod ident;
+mod template;
+
+pub mod statements;
+
+pub use ident::{Ident, IdentError, MAX_IDENT_BYTES, TableName};
+pub use template::{Piece, Sql, Template};

@@ -1,0 +1,33 @@
+//! Reading the key log.
+
+use std::sync::LazyLock;
+
+use crate::{Sql, Template};
+
+const UNSEEN: Template = Template(include_str!("../../cursor/unseen.sql"));
+
+/// Which head cursors have work.
+pub static PROBE: LazyLock<Sql> =
+    LazyLock::new(|| Template(include_str!("../../cursor/probe.sql")).render(&[("unseen", UNSEEN.render(&[]).into())]));
+/// Moves every cursor that has nothing to read.
+pub static IDLE_MOVE: LazyLock<Sql> = LazyLock::new(|| {
+    Template(include_str!("../../cursor/idle_move.sql")).render(&[("unseen", UNSEEN.render(&[]).into())])
+});
+/// Takes a lease.
+pub const CLAIM: &str = include_str!("../../cursor/claim.sql");
+/// Says why there was no lease to take.
+pub const EXPLAIN_CLAIM: &str = include_str!("../../cursor/explain_claim.sql");
+/// Opens a window.
+pub const OPEN: &str = include_str!("../../cursor/open.sql");
+/// Reads a page of the window.
+pub const PAGE: &str = include_str!("../../cursor/page.sql");
+/// Moves the position.
+pub const ADVANCE: &str = include_str!("../../cursor/advance.sql");
+/// Ends the window.
+pub const CLOSE: &str = include_str!("../../cursor/close.sql");
+/// Keeps the lease.
+pub const RENEW: &str = include_str!("../../cursor/renew.sql");
+/// Gives the lease back.
+pub const RELEASE: &str = include_str!("../../cursor/release.sql");
+/// Notes time and snapshot.
+pub const TICK: &str = include_str!("../../cursor/tick.sql");

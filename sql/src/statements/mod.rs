@@ -1,0 +1,15 @@
+//! The statements by name. A `&str` goes to the driver as it is; a [`Template`] is rendered first.
+
+mod admin;
+mod capture;
+mod clean;
+mod cursor;
+mod plan;
+mod session;
+
+pub use admin::*;
+pub use capture::*;
+pub use clean::*;
+pub use cursor::*;
+pub use plan::*;
+pub use session::*;
