@@ -1,0 +1,230 @@
+//! The command line, as clap reads it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+/// Loose foreign keys between PostgreSQL databases.
+///
+/// Parents are deleted in one database; soon after, their children in another are deleted, nulled or marked.
+#[derive(Debug, Parser)]
+#[command(name = "lfk", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "PATH",
+        help = "The configuration file [default: $LFK_CONFIG, else lfk.toml]"
+    )]
+    pub(crate) config: Option<PathBuf>,
+    /// How the answer on stdout is written
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "table")]
+    pub(crate) format: Format,
+    /// Log more; twice for everything
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Log errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    #[arg(long, global = true, help = "No colours in the log (as with NO_COLOR)")]
+    pub(crate) no_color: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed or unreachable, 2 wrong usage or configuration, 3 something is \
+quarantined or blocked, 4 refused, 5 not installed or another version, 6 time used up (resumable), 130 interrupted.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Read the configuration and say what is in it, without a network
+    CheckConfig,
+    /// Show the impact, and what forbids it with the remedy
+    Plan,
+    /// Create schema lfk, triggers and definitions; a new definition only observes
+    Install,
+    /// Remove definitions and their triggers; the schema goes with the last of them
+    Uninstall(Uninstall),
+    /// Print lfk's own schema
+    Schema {
+        #[command(subcommand)]
+        command: Schema,
+    },
+    /// Let definitions clean, from the start of what the log keeps
+    Activate(Activate),
+    /// Let definitions count what they would do, and change nothing
+    Observe(Chosen),
+    /// Let definitions keep their place and do nothing
+    Pause(Chosen),
+    /// The kill switch: stop all work in all databases of the configuration, whoever does it
+    Stop(Switch),
+    /// Undo the kill switch
+    Start(Switch),
+    /// Do the work: for ever, or until a condition
+    Run(Run),
+    /// Show how everything stands
+    Status,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Schema {
+    /// Print the SQL that install runs, for any migration tool, without a network
+    Sql {
+        /// Print what uninstall runs instead
+        #[arg(long)]
+        down: bool,
+    },
+}
+
+/// Some definitions by name, or all of the configuration.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Chosen {
+    /// Names of loose foreign keys
+    #[arg(value_name = "NAME", required_unless_present = "all", conflicts_with = "all")]
+    pub(crate) names: Vec<String>,
+    /// All of the configuration
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Activate {
+    #[command(flatten)]
+    pub(crate) chosen: Chosen,
+    /// Leave alone what was deleted before now
+    #[arg(long)]
+    pub(crate) from_now: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Uninstall {
+    #[command(flatten)]
+    pub(crate) chosen: Chosen,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Switch {
+    /// All databases of the configuration; the switch knows nothing smaller
+    #[arg(long, required = true)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Visit what is in the logs now, once, and end
+    #[arg(long, conflicts_with = "until_drained")]
+    pub(crate) once: bool,
+    /// End when nothing is left to do
+    #[arg(long)]
+    pub(crate) until_drained: bool,
+    /// End with code 6 when it takes longer, for example 30s or 5m
+    #[arg(long, value_name = "DURATION", value_parser = duration, requires = "until_drained")]
+    pub(crate) timeout: Option<Duration>,
+    /// How the log on stderr is written
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
+}
+
+/// How the answer on stdout is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+/// How the log on stderr is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// A line of text each
+    Text,
+    /// A JSON object a line
+    Json,
+}
+
+impl Cli {
+    /// The level of our own log. The daemon tells its story by default; a command only what went wrong.
+    pub(crate) fn level(&self, daemon: bool) -> &'static str {
+        match (self.quiet, self.verbose, daemon) {
+            (true, ..) => "error",
+            (_, 0, false) => "warn",
+            (_, 0, true) | (_, 1, false) => "info",
+            (_, 1, true) | (_, 2, false) => "debug",
+            _ => "trace",
+        }
+    }
+}
+
+impl Run {
+    /// Whether it works until it is told to stop.
+    pub(crate) fn is_daemon(&self) -> bool {
+        !self.once && !self.until_drained
+    }
+}
+
+/// Reads `500ms`, `30s`, `5m`, `1h30m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    text.parse::<jiff::SignedDuration>()
+        .ok()
+        .and_then(|d| Duration::try_from(d).ok())
+        .ok_or_else(|| "not a duration such as 500ms, 30s or 5m".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::error::ErrorKind> {
+        Cli::try_parse_from(line.split_whitespace()).map_err(|e| e.kind())
+    }
+
+    #[test]
+    fn verify_cli() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_are_read_with_their_unit_only() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("5s"), Ok(Duration::from_secs(5)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+        for wrong in ["", "5", "-5s", "5 parsecs", "s"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_names_definitions_needs_names_or_all_and_not_both() {
+        for verb in ["uninstall", "activate", "observe", "pause"] {
+            assert!(parse(&format!("lfk {verb}")).is_err(), "{verb}");
+            assert!(parse(&format!("lfk {verb} a --all")).is_err(), "{verb}");
+            assert!(parse(&format!("lfk {verb} a b")).is_ok(), "{verb}");
+            assert!(parse(&format!("lfk {verb} --all")).is_ok(), "{verb}");
+        }
+        for verb in ["stop", "start"] {
+            assert!(parse(&format!("lfk {verb}")).is_err(), "{verb}");
+            assert!(parse(&format!("lfk {verb} --all")).is_ok(), "{verb}");
+        }
+    }
+
+    #[test]
+    fn a_timeout_belongs_to_a_run_that_ends() {
+        assert!(parse("lfk run --timeout 5s").is_err());
+        assert!(parse("lfk run --once --until-drained").is_err());
+        assert!(parse("lfk run --until-drained --timeout 5s").is_ok());
+    }
+
+    #[test]
+    fn the_global_options_may_stand_before_or_after_the_command() {
+        assert_eq!(parse("lfk status --format json -c x.toml").unwrap().config, Some("x.toml".into()));
+        assert_eq!(parse("lfk -c x.toml --format json status").unwrap().format, Format::Json);
+    }
+}

@@ -1,0 +1,86 @@
+//! `lfk check-config`: what the file says, without a network.
+
+use std::collections::BTreeMap;
+
+use lfk_core::{Database, LooseForeignKey};
+use serde::Serialize;
+
+use crate::cli::Format;
+use crate::commands::Outcome;
+use crate::config::Config;
+use crate::exit::Exit;
+use crate::output;
+
+/// What was read. There is no URL in it.
+#[derive(Debug, Serialize)]
+struct Read {
+    file: String,
+    databases: Vec<ReadDatabase>,
+    loose_foreign_keys: Vec<ReadDefinition>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReadDatabase {
+    name: String,
+    rows_per_second: Option<u32>,
+    statements_per_second: Option<u32>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReadDefinition {
+    name: String,
+    parent: String,
+    child: String,
+    on_delete: String,
+    #[serde(rename = "where")]
+    condition: BTreeMap<String, String>,
+}
+
+pub(super) fn run(config: Config, format: Format) -> Outcome {
+    let read = Read {
+        file: config.file.clone(),
+        databases: config.databases.iter().map(database).collect(),
+        loose_foreign_keys: config.definitions.iter().map(definition).collect(),
+    };
+    // The engine may know more reasons to refuse.
+    config.engine()?;
+    output::answer(format, &read, text)?;
+    Ok(Exit::Ok)
+}
+
+fn database(database: &Database) -> ReadDatabase {
+    let limits = database.limits();
+    ReadDatabase {
+        name: database.name().to_owned(),
+        rows_per_second: limits.rows_per_second,
+        statements_per_second: limits.statements_per_second,
+    }
+}
+
+fn definition(definition: &LooseForeignKey) -> ReadDefinition {
+    ReadDefinition {
+        name: definition.name.clone(),
+        parent: definition.parent.to_string(),
+        child: definition.child.to_string(),
+        on_delete: definition.on_delete.to_string(),
+        condition: definition.condition.iter().map(|(c, v)| (c.as_str().to_owned(), v.clone())).collect(),
+    }
+}
+
+fn text(read: &Read) -> String {
+    let limit = |limit: Option<u32>| limit.map_or_else(|| "-".to_owned(), |n| output::count(n.into()));
+    let databases =
+        read.databases.iter().map(|d| vec![d.name.clone(), limit(d.rows_per_second), limit(d.statements_per_second)]);
+    let definitions = read.loose_foreign_keys.iter().map(|d| {
+        let condition: Vec<String> = d.condition.iter().map(|(c, v)| format!("{c} = {v:?}")).collect();
+        vec![d.name.clone(), d.parent.clone(), d.child.clone(), d.on_delete.clone(), condition.join(", ")]
+    });
+    format!(
+        "{}: ok, {} and {}\n\n{}\n{}",
+        read.file,
+        output::plural(read.databases.len(), "database"),
+        output::plural(read.loose_foreign_keys.len(), "loose foreign key"),
+        output::table(&["DATABASE", ">ROWS/S", ">STATEMENTS/S"], databases.collect()),
+        output::table(&["NAME", "PARENT", "CHILD", "ON DELETE", "WHERE"], definitions.collect()),
+    )
+}

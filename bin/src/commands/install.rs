@@ -1,0 +1,36 @@
+//! `lfk install`.
+
+use lfk_core::{Installed, State};
+use serde::Serialize;
+
+use crate::commands::plan::refuse_what_plan_refuses;
+use crate::commands::{Context, Outcome};
+use crate::config::chosen;
+use crate::exit::Exit;
+use crate::output;
+
+#[derive(Debug, Serialize)]
+struct Answer {
+    loose_foreign_keys: Vec<Installed>,
+}
+
+pub(super) async fn run(context: &Context) -> Outcome {
+    let names = chosen(&context.engine, &[])?;
+    // The engine refuses the same by itself; asked here, every finding is told with its remedy.
+    refuse_what_plan_refuses(&context.engine, &names).await?;
+    let answer = Answer { loose_foreign_keys: context.engine.install().await? };
+    output::answer(context.format, &answer, text)?;
+    Ok(Exit::Ok)
+}
+
+fn text(answer: &Answer) -> String {
+    let rows = answer
+        .loose_foreign_keys
+        .iter()
+        .map(|i| vec![i.name.clone(), i.outcome.to_owned(), i.state.to_string(), i.triggers_created.to_string()]);
+    let mut text = output::table(&["NAME", "OUTCOME", "STATE", ">NEW TRIGGERS"], rows.collect());
+    if answer.loose_foreign_keys.iter().any(|i| i.state == State::Observe) {
+        text.push_str("\nwhat observes changes nothing until: lfk activate NAME\n");
+    }
+    text
+}

@@ -1,0 +1,121 @@
+//! `lfk run --once` and `lfk run --until-drained`: work that ends.
+
+use std::convert::Infallible;
+use std::io::{self, IsTerminal as _};
+use std::time::{Duration, Instant};
+
+use lfk_core::{DefinitionStatus, Drained, Engine, Status};
+use serde::Serialize;
+
+use crate::cli;
+use crate::commands::plan::refuse_what_plan_refuses;
+use crate::commands::{Context, Outcome, status};
+use crate::config::chosen;
+use crate::exit::{Exit, Failure, say};
+use crate::output;
+
+/// How often progress is told.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// How long the catalogs may be asked before work begins without their answer. A database that is down is the engine's
+/// to wait for, and a lock on a catalog must not keep work from others.
+pub(super) const PLAN_AT_MOST: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Serialize)]
+struct Summary {
+    result: Drained,
+    elapsed_seconds: f64,
+    /// How it stands at the end; empty when the databases could no longer be asked.
+    loose_foreign_keys: Vec<DefinitionStatus>,
+}
+
+pub(super) async fn run(context: &Context, args: &cli::Run) -> Outcome {
+    let engine = &context.engine;
+    refuse_at_start(engine).await?;
+    let began = Instant::now();
+    let work = async { if args.once { engine.run_once().await } else { engine.run_until_drained(args.timeout).await } };
+    let result = if context.verbose || io::stderr().is_terminal() {
+        tokio::select! {
+            result = work => result?,
+            never = tell_progress(engine) => match never {},
+        }
+    } else {
+        work.await?
+    };
+    let elapsed_seconds = began.elapsed().as_secs_f64();
+    // The work is done; that it cannot be counted any more is no reason to fail.
+    let loose_foreign_keys = engine.status().await.map_or_else(|_| Vec::new(), |status| status.loose_foreign_keys);
+    let summary = Summary { result, elapsed_seconds, loose_foreign_keys };
+    output::answer(context.format, &summary, |summary| text(summary, args.once))?;
+    Ok(Exit::from(result))
+}
+
+/// Refuses what `plan` refuses. A database that cannot be asked now is left to the engine, which waits for it or says so.
+pub(super) async fn refuse_at_start(engine: &Engine) -> Result<(), Failure> {
+    let names = chosen(engine, &[])?;
+    match tokio::time::timeout(PLAN_AT_MOST, refuse_what_plan_refuses(engine, &names)).await {
+        Ok(Err(failure)) if failure.exit != Exit::Runtime => Err(failure),
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(failure)) => {
+            for complaint in &failure.complaints {
+                tracing::warn!("the plan could not be made before starting: {}", complaint.message);
+            }
+            Ok(())
+        }
+        Err(_) => {
+            tracing::warn!("the plan could not be made within {PLAN_AT_MOST:?}; starting without it");
+            Ok(())
+        }
+    }
+}
+
+/// One line about once a second, for as long as it is polled.
+async fn tell_progress(engine: &Engine) -> Infallible {
+    let mut tick = tokio::time::interval(TELL_EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // The first tick comes at once, when there is nothing to tell yet.
+    tick.tick().await;
+    loop {
+        tick.tick().await;
+        if let Ok(status) = engine.status().await {
+            say(&progress(&status));
+        }
+    }
+}
+
+fn progress(status: &Status) -> String {
+    let parts: Vec<String> = status
+        .loose_foreign_keys
+        .iter()
+        .filter(|d| d.pending_keys > 0)
+        .map(|d| format!("{} {}", d.name, status::pending(d.pending_keys, d.pending_is_lower_bound)))
+        .collect();
+    if parts.is_empty() { "pending: nothing".to_owned() } else { format!("pending: {}", parts.join(" · ")) }
+}
+
+fn text(summary: &Summary, once: bool) -> String {
+    let elapsed = output::age(summary.elapsed_seconds);
+    let mut text = match summary.result {
+        Drained::Drained if once => format!("visited everything in {elapsed}\n"),
+        Drained::Drained => format!("drained in {elapsed}\n"),
+        Drained::NeedsAttention => format!("nothing is left that can be done, after {elapsed}\n"),
+        Drained::TimedOut => format!("the time was used up after {elapsed}; the next run goes on from here\n"),
+        other => format!("ended after {elapsed}: {other:?}\n"),
+    };
+    for d in &summary.loose_foreign_keys {
+        if d.quarantined > 0 {
+            text.push_str(&format!("{}: {} quarantined\n", d.name, output::count(d.quarantined)));
+        }
+        if d.condition != "ok" || d.note.is_some() {
+            text.push_str(&format!("{}: {}\n", d.name, status::note(&d.condition, d.note.as_deref())));
+        }
+        if summary.result == Drained::TimedOut && d.pending_keys > 0 {
+            text.push_str(&format!(
+                "{}: {} pending\n",
+                d.name,
+                status::pending(d.pending_keys, d.pending_is_lower_bound)
+            ));
+        }
+    }
+    text
+}

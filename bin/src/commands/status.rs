@@ -1,0 +1,83 @@
+//! `lfk status`.
+
+use lfk_core::{DefinitionStatus, Status};
+
+use crate::commands::{Context, Outcome};
+use crate::exit::{Complaint, Exit, Failure};
+use crate::output;
+
+pub(super) async fn run(context: &Context) -> Outcome {
+    let status = context.engine.status().await?;
+    output::answer(context.format, &status, text)?;
+    if status.unreachable.is_empty() {
+        return Ok(Exit::Ok);
+    }
+    let complaints = status.unreachable.iter().map(|said| Complaint::new(format!("cannot be asked: {said}"))).collect();
+    Err(Failure { exit: Exit::Runtime, complaints })
+}
+
+fn text(status: &Status) -> String {
+    let headers = ["NAME", "STATE", ">PENDING", ">OLDEST", ">KEYS/S", ">ROWS", ">RETRIES", ">QUARANTINED", "NOTE"];
+    let mut text = output::table(&headers, status.loose_foreign_keys.iter().map(row).collect());
+    if status.workers.is_empty() {
+        text.push_str("\nno worker has been seen\n");
+    } else {
+        let headers = ["WORKER", "DATABASE", "HOST", ">PID", "VERSION", ">SEEN", ">LEASES"];
+        let rows = status.workers.iter().map(|w| {
+            let seen = format!("{} ago", output::age(w.seen_seconds_ago));
+            let short = w.id.split('-').next().unwrap_or_default().to_owned();
+            vec![
+                short,
+                w.database.clone(),
+                w.host.clone(),
+                w.pid.to_string(),
+                w.version.clone(),
+                seen,
+                output::count(w.consumers),
+            ]
+        });
+        text.push('\n');
+        text.push_str(&output::table(&headers, rows.collect()));
+    }
+    text
+}
+
+fn row(d: &DefinitionStatus) -> Vec<String> {
+    vec![
+        d.name.clone(),
+        d.state.map_or_else(|| "-".to_owned(), |state| state.to_string()),
+        pending(d.pending_keys, d.pending_is_lower_bound),
+        d.oldest_pending_seconds.map_or_else(|| "-".to_owned(), output::age),
+        format!("{:.1}", d.keys_per_second),
+        output::count(d.rows_affected_total),
+        output::count(d.retries),
+        output::count(d.quarantined),
+        note(&d.condition, d.note.as_deref()),
+    ]
+}
+
+/// A lower bound says that it is one.
+pub(super) fn pending(keys: i64, is_lower_bound: bool) -> String {
+    if is_lower_bound { format!(">= {}", output::count(keys)) } else { output::count(keys) }
+}
+
+pub(super) fn note(condition: &str, note: Option<&str>) -> String {
+    match (condition, note) {
+        ("ok" | "", note) => note.unwrap_or_default().to_owned(),
+        (condition, None) => condition.to_owned(),
+        (condition, Some(note)) => format!("{condition}: {note}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_begins_with_the_condition_unless_all_is_well() {
+        assert_eq!(note("ok", None), "");
+        assert_eq!(note("stopped", None), "stopped");
+        assert_eq!(note("blocked", Some("permission denied")), "blocked: permission denied");
+        assert_eq!(pending(1_000_000, true), ">= 1,000,000");
+    }
+}
