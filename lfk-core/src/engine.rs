@@ -75,7 +75,7 @@ impl Engine {
     /// # Errors
     /// When a database cannot be asked.
     pub async fn plan(&self) -> Result<Plan> {
-        Err(Error::refused("not yet"))
+        crate::plan::plan(&self.inner.databases, &self.inner.definitions).await
     }
     /// Installs schema `lfk`, triggers, definitions and cursors. Idempotent. Refuses what `plan` refuses.
     /// # Errors

@@ -38,6 +38,8 @@ pub struct PlannedDefinition {
     pub child_rows_estimate: Option<i64>,
     /// Tables of the child's tree that are cleaned one by one.
     pub child_leaves: Vec<String>,
+    /// What happens to children of a parent that is gone, as a sentence.
+    pub effect: String,
     /// What was noticed.
     pub findings: Vec<Finding>,
 }
