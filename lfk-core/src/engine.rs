@@ -1,35 +1,83 @@
-//! The engine: what an application builds, and what the daemon runs.
+//! The engine: what an application builds, and what the daemon runs. Everything it does begins here.
+//!
+//! A deleted row takes this way: the trigger (`sql/schema/`) writes its key into `lfk.key_log`; a [`Worker`](crate::worker)
+//! finds that a consumer has work and gives it a turn ([`consumer`](crate::consumer)); the turn leases the cursor, opens a
+//! window and reads pages ([`cursor`](crate::cursor)); each batch converges ([`clean`](crate::clean)); the cursor moves on.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::context::Context;
+use crate::cursor::LogSql;
 use crate::database::Database;
 use crate::definition::{LooseForeignKey, State};
-use crate::error::{Error, Result};
-use crate::report::{Drained, Installed, Plan, StateChange, Status};
+use crate::error::{Error, ErrorKind, Result};
+use crate::limiter::Limiter;
+use crate::points::Points;
+use crate::report::{Drained, Finding, Installed, Plan, PlannedDefinition, StateChange, Status};
+use crate::retry::RetryPolicy;
+use crate::{capture, drain, plan, states, status};
+
+/// The wait between two attempts at a key grows up to this in a running engine.
+const LONGEST_RETRY_WAIT: Duration = Duration::from_secs(3600);
+/// In a bounded run it does not grow: somebody is waiting.
+const BOUNDED_RETRY_WAIT: Duration = Duration::from_secs(1);
+/// Attempts before a key that is to blame is quarantined.
+const DEFAULT_ATTEMPTS: u32 = 8;
+/// How long a statement should take: long enough for large batches, too short for anyone to notice.
+const DEFAULT_TARGET: Duration = Duration::from_millis(100);
 
 /// Collects databases and definitions. Nothing touches the network until the engine is asked to work.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Builder {
     databases: Vec<Database>,
     definitions: Vec<LooseForeignKey>,
+    attempts: u32,
+    target: Duration,
+    points: Points,
+    log_sql: LogSql,
 }
 
-/// The engine.
+/// The engine. Cheap to clone; all clones are one engine and share its limits.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    pub(crate) inner: Arc<Inner>,
+    inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-pub(crate) struct Inner {
-    pub(crate) databases: Vec<Database>,
-    pub(crate) definitions: Vec<LooseForeignKey>,
+struct Inner {
+    databases: Vec<Database>,
+    definitions: Vec<LooseForeignKey>,
+    limiters: HashMap<String, Arc<Limiter>>,
+    attempts: i32,
+    target: Duration,
+    points: Points,
+    log_sql: LogSql,
 }
 
-/// A running engine.
+/// A running engine. Dropping it stops the work as a crash would: leases run out by themselves.
 #[derive(Debug)]
-pub struct Handle {}
+pub struct Handle {
+    stop: CancellationToken,
+    workers: JoinSet<Result<()>>,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            databases: Vec::new(),
+            definitions: Vec::new(),
+            attempts: DEFAULT_ATTEMPTS,
+            target: DEFAULT_TARGET,
+            points: Points::default(),
+            log_sql: LogSql::default(),
+        }
+    }
+}
 
 impl Builder {
     /// Adds a database.
@@ -46,12 +94,83 @@ impl Builder {
         self
     }
 
+    /// Attempts after which a key that the server refuses is quarantined: kept and shown, but not tried again. Default 8.
+    #[must_use]
+    pub fn quarantine_after(mut self, attempts: u32) -> Self {
+        self.attempts = attempts;
+        self
+    }
+
+    /// How long a statement in a children's database should take; batches grow and shrink towards it. Default 100 ms.
+    #[must_use]
+    pub fn target_time(mut self, target: Duration) -> Self {
+        self.target = target;
+        self
+    }
+
+    /// Calls `hook` between all statements of a batch. For tests.
+    #[cfg(feature = "sabotage")]
+    #[must_use]
+    pub fn hook(mut self, hook: Arc<dyn crate::points::Hook>) -> Self {
+        self.points.hook = Some(hook);
+        self
+    }
+
+    /// Replaces statements of the reading protocol. For tests that prove that they would notice.
+    #[cfg(feature = "sabotage")]
+    #[must_use]
+    pub fn log_sql(mut self, log_sql: LogSql) -> Self {
+        self.log_sql = log_sql;
+        self
+    }
+
     /// Checks everything that can be checked without a network.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Config`]: two databases or two definitions of one name, or a definition that speaks of a database that is not there.
+    /// [`ErrorKind::Config`]: two databases or two definitions of one name, a definition that speaks of a database that is
+    /// not there, or a bound of zero.
     pub fn build(self) -> Result<Engine> {
-        Ok(Engine { inner: Arc::new(Inner { databases: self.databases, definitions: self.definitions }) })
+        let mut names = HashSet::new();
+        if let Some(twice) = self.databases.iter().find(|d| !names.insert(d.name())) {
+            return Err(Error::config("configured twice").in_database(twice.name()));
+        }
+        let mut names = HashSet::new();
+        for definition in &self.definitions {
+            let name = definition.name.as_str();
+            if name.is_empty() || name.len() > 200 {
+                return Err(Error::config("a name has 1 to 200 bytes").for_definition(name));
+            }
+            if !names.insert(name) {
+                return Err(Error::config("two definitions have this name")
+                    .for_definition(name)
+                    .with_hint("give one of them another name: name = \"…\""));
+            }
+            for end in [&definition.parent.database, &definition.child.database] {
+                if !self.databases.iter().any(|d| d.name() == end) {
+                    let known: Vec<&str> = self.databases.iter().map(Database::name).collect();
+                    return Err(Error::config(format!("there is no database \"{end}\""))
+                        .for_definition(name)
+                        .with_hint(format!("configured are: {}", known.join(", "))));
+                }
+            }
+        }
+        let attempts = i32::try_from(self.attempts).unwrap_or(i32::MAX);
+        if attempts == 0 || self.target.is_zero() {
+            return Err(Error::config("quarantine_after and target_time must be above zero"));
+        }
+        let limiters =
+            self.databases.iter().map(|d| (d.name().to_owned(), Arc::new(Limiter::new(d.limits())))).collect();
+        Ok(Engine {
+            inner: Arc::new(Inner {
+                databases: self.databases,
+                definitions: self.definitions,
+                limiters,
+                attempts,
+                target: self.target,
+                points: self.points,
+                log_sql: self.log_sql,
+            }),
+        })
     }
 }
 
@@ -61,82 +180,208 @@ impl Engine {
     pub fn builder() -> Builder {
         Builder::default()
     }
+
     /// The configured databases.
     #[must_use]
     pub fn databases(&self) -> &[Database] {
         &self.inner.databases
     }
+
     /// The configured definitions.
     #[must_use]
     pub fn definitions(&self) -> &[LooseForeignKey] {
         &self.inner.definitions
     }
+
     /// Whether everything may be installed and run, and with which impact. Reads catalogs only.
+    ///
     /// # Errors
-    /// When a database cannot be asked.
+    /// When a database cannot be asked. What is refused is in the answer, not an error.
     pub async fn plan(&self) -> Result<Plan> {
-        crate::plan::plan(&self.inner.databases, &self.inner.definitions).await
+        plan::plan(self.databases(), self.definitions()).await
     }
-    /// Installs schema `lfk`, triggers, definitions and cursors. Idempotent. Refuses what `plan` refuses.
+
+    /// Installs schema `lfk`, triggers, definitions and cursors. Idempotent; a crash is finished by running it again.
+    /// A new definition observes, and so does one whose parent, child, action or condition changed under the same name.
+    ///
     /// # Errors
-    /// [`crate::ErrorKind::Refused`] before the first change; or when a database fails.
+    /// [`ErrorKind::Refused`] before the first change when `plan` refuses; otherwise when a database fails.
     pub async fn install(&self) -> Result<Vec<Installed>> {
-        Err(Error::refused("not yet"))
+        refuse(&self.plan().await?)?;
+        capture::install(self.databases(), self.definitions()).await
     }
-    /// Removes the named definitions, their triggers, and schema `lfk` with the last of them. Resumable. Returns what was removed.
+
+    /// Removes the named definitions, their triggers, and schema `lfk` with the last of them. Returns what was removed.
+    /// A crash is finished by running it again.
+    ///
     /// # Errors
-    /// When a database fails.
-    pub async fn uninstall(&self, _names: &[String]) -> Result<Vec<String>> {
-        Err(Error::refused("not yet"))
+    /// When a name is not configured, or a database fails.
+    pub async fn uninstall(&self, names: &[String]) -> Result<Vec<String>> {
+        self.named(names)?;
+        capture::uninstall(self.databases(), self.definitions(), names).await
     }
-    /// The SQL that `install` would run (`down`: that `uninstall` would run), a section a database, for any migration tool. Touches no network.
+
+    /// The SQL that `install` would run (`down`: that `uninstall` would run), a section a database, for any migration tool.
+    /// Touches no network.
+    ///
     /// # Errors
     /// When a definition cannot be rendered.
-    pub fn schema_sql(&self, _down: bool) -> Result<String> {
-        Err(Error::refused("not yet"))
+    pub fn schema_sql(&self, down: bool) -> Result<String> {
+        capture::schema_sql(self.databases(), self.definitions(), down)
     }
-    /// Changes the state of the named definitions. Activating from observe rewinds the cursor unless `from_now`.
+
+    /// Changes the state of the named definitions. Activating from observe sends the cursor back to the start of what the log
+    /// keeps, unless `from_now`. Refuses to activate what `plan` refuses.
+    ///
     /// # Errors
-    /// When a definition is not installed, or a database fails.
-    pub async fn set_state(&self, _names: &[String], _state: State, _from_now: bool) -> Result<Vec<StateChange>> {
-        Err(Error::refused("not yet"))
+    /// When a name is not configured or not installed, `plan` refuses, or a database fails.
+    pub async fn set_state(&self, names: &[String], state: State, from_now: bool) -> Result<Vec<StateChange>> {
+        let chosen = self.named(names)?;
+        if state == State::Active {
+            let wanted: Vec<LooseForeignKey> = chosen.iter().map(|d| (*d).clone()).collect();
+            refuse(&plan::plan(self.databases(), &wanted).await?)?;
+        }
+        let mut changes = Vec::new();
+        for definition in chosen {
+            let home = self.database(&definition.parent.database)?;
+            changes.push(states::set_state(home, definition, state, from_now).await?);
+        }
+        Ok(changes)
     }
-    /// The kill switch: stops (or lets go on) every definition whose log is in the configured databases, whoever runs it. Returns the databases switched.
+
+    /// The kill switch: stops (or lets go on) every definition whose log is in the configured databases, whoever runs it,
+    /// before its next batch. Returns the databases that were switched.
+    ///
     /// # Errors
-    /// When a database fails.
-    pub async fn set_stopped(&self, _stopped: bool) -> Result<Vec<String>> {
-        Err(Error::refused("not yet"))
+    /// When a database fails. The others were switched.
+    pub async fn set_stopped(&self, stopped: bool) -> Result<Vec<String>> {
+        let context = self.context(BOUNDED_RETRY_WAIT);
+        let mut switched = Vec::new();
+        let mut failed = None;
+        for home in context.homes() {
+            match states::set_stopped(home, stopped).await {
+                Ok(()) => switched.push(home.name().to_owned()),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        failed.map_or(Ok(switched), Err)
     }
+
     /// How everything stands. Databases that cannot be asked are named in the answer.
+    ///
     /// # Errors
     /// When no database at all can be asked.
     pub async fn status(&self) -> Result<Status> {
-        Err(Error::refused("not yet"))
+        let context = self.context(BOUNDED_RETRY_WAIT);
+        status::status(&context.homes(), self.definitions()).await
     }
-    /// Starts working in the background of the current tokio runtime, until the handle shuts it down. Waits for databases that are down.
+
+    /// Starts working in the background of the current tokio runtime, until the handle shuts it down. Waits for databases
+    /// that are down, and for definitions that are not installed yet.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
     #[must_use]
     pub fn start(&self) -> Handle {
-        Handle {}
+        let stop = CancellationToken::new();
+        let context = Arc::new(self.context(LONGEST_RETRY_WAIT));
+        let workers = drain::spawn_workers(&context, &stop);
+        Handle { stop, workers }
     }
-    /// Works until everything that was in the logs at the beginning has been visited once.
+
+    /// Visits everything that is in the logs now once, and returns.
+    ///
     /// # Errors
-    /// When a database cannot be reached or refuses.
+    /// [`ErrorKind::Refused`] when `plan` refuses; otherwise the first failure, after the others got their visit.
     pub async fn run_once(&self) -> Result<Drained> {
-        Err(Error::refused("not yet"))
+        self.refuse_what_is_known().await?;
+        let stop = CancellationToken::new();
+        drain::once(&self.context(BOUNDED_RETRY_WAIT), &stop).await
     }
-    /// Works until nothing is left, whoever does the work.
+
+    /// Works until no active definition has a key in the log, a marker, or a retry that is not quarantined, and every
+    /// observing one has counted what is there; whoever does the work. Stops its own workers before it returns.
+    ///
     /// # Errors
-    /// [`crate::ErrorKind::Unreachable`] when a database cannot be reached within the time; [`crate::ErrorKind::Refused`] when one is not the one recorded.
-    pub async fn run_until_drained(&self, _timeout: Option<Duration>) -> Result<Drained> {
-        Err(Error::refused("not yet"))
+    /// [`ErrorKind::Unreachable`] when a database is away at the end of the time (without a timeout: for 15 s);
+    /// [`ErrorKind::Refused`] when `plan` refuses or a database is not the one that was installed.
+    ///
+    /// # Cancellation
+    /// Dropping the future stops the workers as a crash would: nothing is lost, leases run out by themselves.
+    pub async fn run_until_drained(&self, timeout: Option<Duration>) -> Result<Drained> {
+        self.refuse_what_is_known().await?;
+        drain::until_drained(Arc::new(self.context(BOUNDED_RETRY_WAIT)), timeout).await
+    }
+
+    /// A database that is away is not refused: it is waited for.
+    async fn refuse_what_is_known(&self) -> Result<()> {
+        match self.plan().await {
+            Ok(plan) => refuse(&plan),
+            Err(error) if error.kind == ErrorKind::Unreachable => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn context(&self, longest_wait: Duration) -> Context {
+        let inner = &self.inner;
+        let policy = RetryPolicy { longest_wait, attempts: inner.attempts };
+        Context::new(
+            &inner.databases,
+            &inner.definitions,
+            inner.limiters.clone(),
+            policy,
+            inner.target,
+            inner.points.clone(),
+            inner.log_sql.clone(),
+        )
+    }
+
+    fn named(&self, names: &[String]) -> Result<Vec<&LooseForeignKey>> {
+        let find = |name: &String| {
+            self.definitions().iter().find(|d| d.name == *name).ok_or_else(|| {
+                let known: Vec<&str> = self.definitions().iter().map(|d| d.name.as_str()).collect();
+                Error::config(format!("there is no loose foreign key \"{name}\""))
+                    .with_hint(format!("configured are: {}", known.join(", ")))
+            })
+        };
+        names.iter().map(find).collect()
+    }
+
+    fn database(&self, name: &str) -> Result<&Database> {
+        let found = self.databases().iter().find(|d| d.name() == name);
+        found.ok_or_else(|| Error::config(format!("there is no database \"{name}\"")))
     }
 }
 
 impl Handle {
-    /// Stops between batches, releases every lease, and waits until that is done.
+    /// Stops between batches, gives every lease back, and waits until that is done.
+    ///
     /// # Errors
     /// When a task of the engine died.
-    pub async fn shutdown(self) -> Result<()> {
-        Ok(())
+    pub async fn shutdown(mut self) -> Result<()> {
+        self.stop.cancel();
+        let mut result = Ok(());
+        while let Some(ended) = self.workers.join_next().await {
+            result = result.and(drain::flatten(ended));
+        }
+        result
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// The first thing that forbids the work, as an error.
+fn refuse(plan: &Plan) -> Result<()> {
+    let refused = |d: &PlannedDefinition| d.findings.iter().find(|f| f.refuses).cloned();
+    match plan.loose_foreign_keys.iter().find_map(|d| Some((d.name.clone(), refused(d)?))) {
+        None => Ok(()),
+        Some((name, Finding { message, remedy, .. })) => {
+            let error = Error::refused(message).for_definition(&name);
+            Err(if remedy.is_empty() { error } else { error.with_hint(remedy.join("\n")) })
+        }
     }
 }

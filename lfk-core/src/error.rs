@@ -38,6 +38,10 @@ pub enum ErrorKind {
     LeaseLost,
     /// The time given was used up; whatever is left can be resumed.
     TimedOut,
+    /// The definition was paused, or the kill switch is on: the batch was not done.
+    Paused,
+    /// A TRUNCATE or a change of the key columns left no list of keys: a sweep has to find the orphans.
+    SweepNeeded,
     /// A test killed the worker at a fail point.
     Crashed,
 }

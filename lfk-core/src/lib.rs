@@ -1,13 +1,27 @@
 #![doc = include_str!("../README.md")]
 
 mod capture;
+mod clean;
+mod consumer;
+mod context;
+mod cursor;
 mod database;
 mod definition;
+mod drain;
 mod engine;
 mod error;
+mod key;
+mod limiter;
+mod pair;
 mod plan;
+mod points;
 mod relation;
 mod report;
+mod retry;
+mod schedule;
+mod states;
+mod status;
+mod worker;
 
 pub use database::{Database, Limits};
 pub use definition::{Literal, LooseForeignKey, OnDelete, State};
@@ -17,3 +31,10 @@ pub use relation::Relation;
 pub use report::{
     DefinitionStatus, Drained, Finding, Installed, Plan, PlannedDefinition, StateChange, Status, WorkerStatus,
 };
+
+/// What tests may hook into and break. Not part of the interface: it changes without notice.
+#[cfg(feature = "sabotage")]
+pub mod sabotage {
+    pub use crate::cursor::LogSql;
+    pub use crate::points::{Hook, Point, Verdict};
+}

@@ -145,7 +145,7 @@ pub struct WorkerStatus {
     /// Host name.
     pub host: String,
     /// Process id on that host.
-    pub pid: i32,
+    pub pid: i64,
     /// Version of lfk.
     pub version: String,
     /// Seconds since it was last seen.

@@ -10,10 +10,25 @@ CREATE TABLE IF NOT EXISTS lfk.tracked (
   -- int8 for every integer, else uuid or text: the type that keys are cast to wherever they are compared.
   key_types text[] NOT NULL,
   capture_version integer NOT NULL,
+  -- Its last definition is gone: the triggers are being removed and lfk.cover leaves it alone.
+  retiring boolean NOT NULL DEFAULT false,
+  -- When lfk.cover last logged a sweep marker, so that a lasting gap is swept once an hour.
+  marked_at timestamptz,
   created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
   UNIQUE (relation, key_columns)
 );
 COMMENT ON TABLE lfk.tracked IS 'Tables whose deleted and changed keys are logged, by table_id. Triggers are named lfk_<table_id>_<op>.';
+
+-- What lfk.cover saw last: a leaf that was dropped or detached since then leaves no other trace.
+CREATE TABLE IF NOT EXISTS lfk.covered (
+  table_id integer NOT NULL REFERENCES lfk.tracked ON DELETE CASCADE,
+  relation oid NOT NULL,
+  name text NOT NULL,
+  outcome text NOT NULL,
+  noted_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  PRIMARY KEY (table_id, relation)
+);
+COMMENT ON TABLE lfk.covered IS 'Every relation in the trees of tracked tables and whether its triggers were there when last looked at.';
 
 CREATE TABLE IF NOT EXISTS lfk.definition (
   name text PRIMARY KEY,
@@ -75,6 +90,7 @@ CREATE TABLE IF NOT EXISTS lfk.retry (
   sqlstate text,
   error text,
   attempts integer NOT NULL DEFAULT 0,
+  tried_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
   not_before timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
   quarantined_at timestamptz,
   created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),

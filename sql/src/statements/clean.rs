@@ -1,1 +1,70 @@
-//! Filled by the modules that use it.
+//! What is sent to the databases of parents and children.
+
+use crate::Template;
+
+/// The clock of the children's database, and the leaves of the child's tree.
+pub const DEADLINE: &str = include_str!("../../clean/deadline.sql");
+/// Which parents exist now.
+pub const RECHECK: Template = Template(include_str!("../../clean/recheck.sql"));
+/// Deletes children in one leaf.
+pub const DELETE_CHILDREN: Template = Template(include_str!("../../clean/delete_children.sql"));
+/// Nulls or sets columns of children in one leaf.
+pub const UPDATE_CHILDREN: Template = Template(include_str!("../../clean/update_children.sql"));
+/// Locks children in one leaf, where parent and child share a database.
+pub const LOCK_CHILDREN: Template = Template(include_str!("../../clean/lock_children.sql"));
+/// Which keys still have children in one leaf.
+pub const REMAINING_KEYS: Template = Template(include_str!("../../clean/remaining_keys.sql"));
+
+/// Fragments that fit into the holes of the statements above.
+pub mod fragment {
+    use crate::Template;
+
+    /// One column of the keys.
+    pub const KEY_ARRAY: Template = Template(include_str!("../../clean/key_array.sql"));
+    /// The name of a column of unnested keys.
+    pub const KEY_NAME: Template = Template(include_str!("../../clean/key_name.sql"));
+    /// A parent's column equals a key's.
+    pub const MATCH_PARENT: Template = Template(include_str!("../../clean/match_parent.sql"));
+    /// A child's column equals that of one unnested key.
+    pub const MATCH_CHILD_KEY: Template = Template(include_str!("../../clean/match_child_key.sql"));
+    /// Children of any of the keys, one column.
+    pub const MATCH_CHILDREN: Template = Template(include_str!("../../clean/match_children.sql"));
+    /// Children of any of the keys, several columns.
+    pub const MATCH_CHILDREN_COMPOSITE: Template = Template(include_str!("../../clean/match_children_composite.sql"));
+    /// A column of the child.
+    pub const CHILD_COLUMN: Template = Template(include_str!("../../clean/child_column.sql"));
+    /// The declared condition.
+    pub const CONDITION: Template = Template(include_str!("../../clean/condition.sql"));
+    /// Not yet what it shall become.
+    pub const DIFFERS: Template = Template(include_str!("../../clean/differs.sql"));
+    /// Not yet NULL.
+    pub const DIFFERS_NULL: Template = Template(include_str!("../../clean/differs_null.sql"));
+    /// Gives a column its value.
+    pub const ASSIGN: Template = Template(include_str!("../../clean/assign.sql"));
+    /// Nulls a column.
+    pub const ASSIGN_NULL: Template = Template(include_str!("../../clean/assign_null.sql"));
+    /// No parent has the child's key.
+    pub const PARENT_ABSENT: Template = Template(include_str!("../../clean/parent_absent.sql"));
+    /// A parent's column equals the child's.
+    pub const PARENT_OF_CHILD: Template = Template(include_str!("../../clean/parent_of_child.sql"));
+    /// Whether a trigger may make the statement skip rows.
+    pub const MAY_SWALLOW: Template = Template(include_str!("../../clean/may_swallow.sql"));
+    /// At most so many rows, none that is locked.
+    pub const CAPPED: Template = Template(include_str!("../../clean/capped.sql"));
+    /// The rows locked before.
+    pub const THESE_ROWS: Template = Template(include_str!("../../clean/these_rows.sql"));
+    /// No limit on the rows.
+    pub const ALL_ROWS: Template = Template("true");
+    /// Leaves out what the application has locked.
+    pub const SKIP_LOCKED: Template = Template("SKIP LOCKED");
+    /// Waits for what the application has locked, up to `lock_timeout`.
+    pub const WAIT: Template = Template("");
+    /// Puts a fragment in parentheses.
+    pub const PARENTHESES: Template = Template("(\"{inner}\")");
+    /// The type of integer keys.
+    pub const INT8: Template = Template("int8");
+    /// The type of uuid keys.
+    pub const UUID: Template = Template("uuid");
+    /// The type of text keys.
+    pub const TEXT: Template = Template("text");
+}

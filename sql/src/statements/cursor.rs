@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use crate::{Sql, Template};
 
-const UNSEEN: Template = Template(include_str!("../../cursor/unseen.sql"));
+pub(super) const UNSEEN: Template = Template(include_str!("../../cursor/unseen.sql"));
 
 /// Which head cursors have work.
 pub static PROBE: LazyLock<Sql> =
@@ -27,6 +27,8 @@ pub const ADVANCE: &str = include_str!("../../cursor/advance.sql");
 pub const CLOSE: &str = include_str!("../../cursor/close.sql");
 /// Keeps the lease.
 pub const RENEW: &str = include_str!("../../cursor/renew.sql");
+/// What the holder of a lease may do now.
+pub const GUARD: &str = include_str!("../../cursor/guard.sql");
 /// Gives the lease back.
 pub const RELEASE: &str = include_str!("../../cursor/release.sql");
 /// Notes time and snapshot.

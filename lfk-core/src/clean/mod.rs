@@ -1,0 +1,12 @@
+//! Cleaning children: from keys that were deleted to rows that are gone.
+
+mod batch;
+mod class;
+mod converge;
+mod pace;
+mod shape;
+
+pub(crate) use class::{Class, classify};
+pub(crate) use converge::{Cleaner, Tally};
+pub(crate) use pace::Pace;
+pub(crate) use shape::Shape;

@@ -1,0 +1,154 @@
+//! How many keys a batch has and which form its statements take. Pure decisions, fed with what was measured.
+//!
+//! The size grows and shrinks with the time that statements take (additive increase, multiplicative decrease), inside hard
+//! bounds. Rows a statement may touch are bounded through the fan-out, which is learned; while it is unknown or high, the
+//! capped form bounds them exactly.
+
+use std::time::Duration;
+
+use super::shape::Form;
+
+/// Keys of a batch at least: below this, round trips are all there is.
+const MIN_KEYS: usize = 10;
+/// Keys of a batch at most: 99 % of what one giant statement reaches.
+const MAX_KEYS: usize = 5_000;
+/// The first batch of a consumer.
+const FIRST_KEYS: usize = 500;
+/// Keys added after a batch that stayed well below the target.
+const STEP_KEYS: usize = 250;
+/// Rows one statement may be expected to touch.
+pub(crate) const MAX_ROWS: usize = 10_000;
+/// Rows the capped form touches at most, to begin with.
+const FIRST_CAP: usize = 2_000;
+/// Rows the capped form touches at least.
+pub(crate) const MIN_CAP: usize = 20;
+/// A weight of a fifth for the newest batch: a few batches decide, one does not.
+const NEWEST: f64 = 0.2;
+
+/// The pace of one consumer in one process. Lost with it, and learned again.
+#[derive(Debug, Clone)]
+pub(crate) struct Pace {
+    target: Duration,
+    keys: usize,
+    cap: usize,
+    /// Rows per key, as learned.
+    fan_out: Option<f64>,
+}
+
+impl Pace {
+    pub(crate) fn new(target: Duration) -> Self {
+        Self { target, keys: FIRST_KEYS, cap: FIRST_CAP, fan_out: None }
+    }
+
+    /// Keys for the next batch.
+    pub(crate) fn keys(&self) -> usize {
+        let by_rows = self.fan_out.map_or(self.keys, |f| whole(MAX_ROWS, f.max(0.01)));
+        self.keys.min(by_rows).clamp(1, MAX_KEYS)
+    }
+
+    /// The form for the next batch: capped while the fan-out is unknown, or so high that one key is too many rows.
+    pub(crate) fn form(&self) -> Form {
+        match self.fan_out {
+            Some(fan_out) if whole(MAX_ROWS, fan_out.max(0.01)) >= 1 => Form::Whole,
+            _ => Form::Capped,
+        }
+    }
+
+    /// Rows for the next capped statement.
+    pub(crate) fn cap(&self) -> usize {
+        self.cap
+    }
+
+    /// A statement was done.
+    pub(crate) fn took(&mut self, form: Form, rows: u64, elapsed: Duration) {
+        let slow = elapsed > self.target;
+        let quick = elapsed * 2 < self.target;
+        match form {
+            Form::Whole if slow => self.keys = (self.keys / 2).max(MIN_KEYS),
+            Form::Whole if quick => self.keys = (self.keys + STEP_KEYS).min(MAX_KEYS),
+            Form::Capped if slow => self.cap = (self.cap / 2).max(MIN_CAP),
+            // Only a statement that was full says that a larger one would be quick too.
+            Form::Capped if quick && rows >= self.cap as u64 => self.cap = (self.cap + FIRST_CAP).min(MAX_ROWS),
+            _ => {}
+        }
+    }
+
+    /// A batch is done: so many keys had no parent, so many rows went with them.
+    pub(crate) fn learned(&mut self, keys: usize, rows: u64) {
+        if keys == 0 {
+            return;
+        }
+        let newest = ratio(rows, keys);
+        self.fan_out = Some(self.fan_out.map_or(newest, |old| old + NEWEST * (newest - old)));
+    }
+
+    /// A statement ran into its timeout.
+    pub(crate) fn timed_out(&mut self) {
+        self.keys = (self.keys / 2).max(MIN_KEYS);
+        self.cap = (self.cap / 2).max(MIN_CAP);
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a learned mean needs no more than 52 bits")]
+fn ratio(rows: u64, keys: usize) -> f64 {
+    rows as f64 / keys as f64
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "both are positive and small; a cast from a float saturates"
+)]
+fn whole(rows: usize, fan_out: f64) -> usize {
+    (rows as f64 / fan_out) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TARGET: Duration = Duration::from_millis(100);
+
+    #[test]
+    fn until_the_fan_out_is_known_rows_are_capped() {
+        let mut pace = Pace::new(TARGET);
+        assert_eq!(pace.form(), Form::Capped);
+        pace.learned(100, 500);
+        assert_eq!(pace.form(), Form::Whole);
+        pace.learned(1, 1_000_000);
+        assert_eq!(pace.form(), Form::Capped);
+    }
+
+    #[test]
+    fn a_high_fan_out_means_few_keys() {
+        let mut pace = Pace::new(TARGET);
+        pace.learned(10, 10_000);
+        assert_eq!(pace.keys(), 10);
+    }
+
+    #[test]
+    fn slow_statements_halve_and_quick_ones_add_inside_the_bounds() {
+        let mut pace = Pace::new(TARGET);
+        pace.learned(100, 0);
+        for _ in 0..100 {
+            pace.took(Form::Whole, 1, Duration::from_millis(1));
+        }
+        assert_eq!(pace.keys(), MAX_KEYS);
+        pace.took(Form::Whole, 1, Duration::from_millis(101));
+        assert_eq!(pace.keys(), MAX_KEYS / 2);
+        for _ in 0..100 {
+            pace.took(Form::Whole, 1, Duration::from_secs(1));
+        }
+        assert_eq!(pace.keys(), MIN_KEYS);
+    }
+
+    #[test]
+    fn a_capped_statement_that_was_not_full_says_nothing_about_a_larger_one() {
+        let mut pace = Pace::new(TARGET);
+        pace.took(Form::Capped, 3, Duration::from_millis(1));
+        assert_eq!(pace.cap(), FIRST_CAP);
+        pace.took(Form::Capped, FIRST_CAP as u64, Duration::from_millis(1));
+        assert_eq!(pace.cap(), 2 * FIRST_CAP);
+    }
+}

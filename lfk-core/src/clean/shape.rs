@@ -1,0 +1,218 @@
+//! The statements of one definition, rendered for its tables. Pure: no database is asked.
+
+use lfk_sql::statements::{self, fragment};
+use lfk_sql::{Ident, Piece, Sql, TableName};
+
+use crate::definition::{LooseForeignKey, OnDelete};
+use crate::plan::KeyType;
+
+/// What a statement may touch at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Form {
+    /// Every child of the keys; waits for locked rows up to `lock_timeout`.
+    Whole,
+    /// At most a number of rows, and none that is locked.
+    Capped,
+}
+
+/// A definition as the SQL needs it.
+#[derive(Debug, Clone)]
+pub(crate) struct Shape {
+    pub(crate) parent: TableName,
+    pub(crate) child: TableName,
+    parent_columns: Vec<Ident>,
+    child_columns: Vec<Ident>,
+    key_types: Vec<KeyType>,
+    condition: Vec<(Ident, String)>,
+    on_delete: OnDelete,
+    /// Parent and child live in one database: children are locked first, and each statement looks for the parent itself.
+    pub(crate) same_database: bool,
+}
+
+impl Shape {
+    pub(crate) fn new(definition: &LooseForeignKey, key_types: Vec<KeyType>, same_database: bool) -> Self {
+        Self {
+            parent: definition.parent.table.clone(),
+            child: definition.child.table.clone(),
+            parent_columns: definition.parent.columns.clone(),
+            child_columns: definition.child.columns.clone(),
+            key_types,
+            condition: definition.condition.clone(),
+            on_delete: definition.on_delete.clone(),
+            same_database,
+        }
+    }
+
+    /// Columns of a key, and so the number of arrays that are bound first.
+    pub(crate) fn width(&self) -> usize {
+        self.key_types.len()
+    }
+
+    /// Binds: the key columns. Answers `(ord, present)`.
+    pub(crate) fn recheck(&self) -> Sql {
+        let matches = (1..).zip(&self.parent_columns).map(|(n, column)| {
+            fragment::MATCH_PARENT.render(&[("column", column.into()), ("name", key_name(n).into())])
+        });
+        statements::RECHECK.render(&[
+            ("keys", self.key_arrays().into()),
+            ("names", self.key_names().into()),
+            ("parent", (&self.parent).into()),
+            ("match", Sql::join(matches, " AND ").into()),
+        ])
+    }
+
+    /// Binds: the key columns, the deadline, then the row limit (`Capped`) or the locked rows (same database).
+    pub(crate) fn clean(&self, leaf: &TableName, form: Form) -> Sql {
+        let deadline = self.parameter(1);
+        let extra = self.parameter(2);
+        let children = self.children();
+        let rows = match form {
+            _ if self.same_database => fragment::THESE_ROWS.render(&[("rows", extra.into())]),
+            Form::Whole => fragment::ALL_ROWS.render(&[]),
+            Form::Capped => fragment::CAPPED.render(&[
+                ("leaf", leaf.into()),
+                ("match", children.clone().into()),
+                ("limit", extra.into()),
+            ]),
+        };
+        let matching = if self.same_database { and(vec![children, self.parent_absent()]) } else { children };
+        let swallow = fragment::MAY_SWALLOW.render(&[("leaf_name", Piece::literal(leaf.to_string()))]);
+        let mut pieces: Vec<(&str, Piece)> = vec![
+            ("leaf", leaf.into()),
+            ("match", matching.into()),
+            ("rows", rows.into()),
+            ("deadline", deadline.into()),
+            ("may_swallow", swallow.into()),
+        ];
+        match self.assignments() {
+            None => statements::DELETE_CHILDREN.render(&pieces),
+            Some(assign) => {
+                pieces.push(("assign", assign.into()));
+                statements::UPDATE_CHILDREN.render(&pieces)
+            }
+        }
+    }
+
+    /// Binds: the key columns, then the row limit. Answers the rows as text.
+    pub(crate) fn lock(&self, leaf: &TableName, form: Form) -> Sql {
+        let waiting = match form {
+            Form::Whole => fragment::WAIT,
+            Form::Capped => fragment::SKIP_LOCKED,
+        };
+        statements::LOCK_CHILDREN.render(&[
+            ("leaf", leaf.into()),
+            ("match", self.children().into()),
+            ("limit", self.parameter(1).into()),
+            ("skip_locked", waiting.render(&[]).into()),
+        ])
+    }
+
+    /// Binds: the key columns. Answers the ordinals of keys that still have children in the leaf.
+    pub(crate) fn remaining(&self, leaf: &TableName) -> Sql {
+        let mut matches: Vec<Sql> = (1..)
+            .zip(&self.child_columns)
+            .map(|(n, column)| {
+                fragment::MATCH_CHILD_KEY.render(&[("column", column.into()), ("name", key_name(n).into())])
+            })
+            .collect();
+        matches.extend(self.limits());
+        statements::REMAINING_KEYS.render(&[
+            ("keys", self.key_arrays().into()),
+            ("names", self.key_names().into()),
+            ("leaf", leaf.into()),
+            ("match", and(matches).into()),
+        ])
+    }
+
+    /// The number of the n-th parameter after the key columns.
+    fn parameter(&self, n: i64) -> i64 {
+        n + (1i64..).zip(&self.key_types).last().map_or(0, |(last, _)| last)
+    }
+
+    fn key_arrays(&self) -> Sql {
+        let arrays = (1i64..).zip(&self.key_types).map(|(n, t)| key_array(n, *t));
+        Sql::join(arrays, ", ")
+    }
+
+    fn key_names(&self) -> Sql {
+        Sql::join((1i64..).zip(&self.key_types).map(|(n, _)| key_name(n)), ", ")
+    }
+
+    /// Children of any of the keys, that meet the condition, and that are not yet as they shall be.
+    fn children(&self) -> Sql {
+        let keys = if let [column] = self.child_columns.as_slice() {
+            fragment::MATCH_CHILDREN.render(&[("column", column.into()), ("keys", self.key_arrays().into())])
+        } else {
+            let columns = self.child_columns.iter().map(|c| fragment::CHILD_COLUMN.render(&[("column", c.into())]));
+            fragment::MATCH_CHILDREN_COMPOSITE
+                .render(&[("columns", Sql::join(columns, ", ").into()), ("keys", self.key_arrays().into())])
+        };
+        let mut all = vec![keys];
+        all.extend(self.limits());
+        and(all)
+    }
+
+    fn limits(&self) -> Vec<Sql> {
+        let mut limits: Vec<Sql> = self
+            .condition
+            .iter()
+            .map(|(column, value)| {
+                fragment::CONDITION.render(&[("column", column.into()), ("value", Piece::literal(value))])
+            })
+            .collect();
+        // A nulled key no longer matches the keys, so only `set` needs to say what is already done.
+        if let OnDelete::Set(values) = &self.on_delete {
+            let differs = values.iter().map(|(column, value)| match value {
+                Some(value) => fragment::DIFFERS.render(&[("column", column.into()), ("value", Piece::literal(value))]),
+                None => fragment::DIFFERS_NULL.render(&[("column", column.into())]),
+            });
+            let any = Sql::join(differs, " OR ");
+            limits.push(fragment::PARENTHESES.render(&[("inner", any.into())]));
+        }
+        limits
+    }
+
+    fn parent_absent(&self) -> Sql {
+        let pairs = self.parent_columns.iter().zip(&self.child_columns).map(|(parent, child)| {
+            fragment::PARENT_OF_CHILD.render(&[("parent_column", parent.into()), ("child_column", child.into())])
+        });
+        fragment::PARENT_ABSENT
+            .render(&[("parent", (&self.parent).into()), ("match", Sql::join(pairs, " AND ").into())])
+    }
+
+    /// What an UPDATE sets; nothing for a DELETE.
+    fn assignments(&self) -> Option<Sql> {
+        let null = |column: &Ident| fragment::ASSIGN_NULL.render(&[("column", column.into())]);
+        match &self.on_delete {
+            OnDelete::Delete => None,
+            OnDelete::SetNull => Some(Sql::join(self.child_columns.iter().map(null), ", ")),
+            OnDelete::Set(values) => Some(Sql::join(
+                values.iter().map(|(column, value)| match value {
+                    Some(v) => fragment::ASSIGN.render(&[("column", column.into()), ("value", Piece::literal(v))]),
+                    None => null(column),
+                }),
+                ", ",
+            )),
+        }
+    }
+}
+
+fn and(parts: Vec<Sql>) -> Sql {
+    Sql::join(parts, " AND ")
+}
+
+fn key_array(number: i64, key_type: KeyType) -> Sql {
+    fragment::KEY_ARRAY.render(&[("number", number.into()), ("type", type_name(key_type).into())])
+}
+
+fn key_name(number: i64) -> Sql {
+    fragment::KEY_NAME.render(&[("number", number.into())])
+}
+
+fn type_name(key_type: KeyType) -> Sql {
+    match key_type {
+        KeyType::Int8 => fragment::INT8.render(&[]),
+        KeyType::Uuid => fragment::UUID.render(&[]),
+        KeyType::Text => fragment::TEXT.render(&[]),
+    }
+}

@@ -1,0 +1,302 @@
+//! One turn of one consumer: claim, read, converge, advance, release.
+//!
+//! ```text
+//!   claim ──► verify the pair ──► due retries ──► open a window ──► page ──► converge ──► advance (once a second)
+//!     │                                               ▲                         │
+//!     └──── somebody else has it                      └──── close ◄── no more ──┘        … release
+//! ```
+//!
+//! The cursor row in the parent's database is authoritative for what is done; this process keeps nothing that it could not
+//! lose. A crash at any point leaves the lease to run out and repeats at most what was done since the last advance.
+
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::clean::{Cleaner, Pace, Shape, Tally};
+use crate::cursor::{self, Buffer, Claim, Lease, LogSql, Move, Next, OutOfOrder, Position, Progress};
+use crate::database::{Database, Purpose};
+use crate::definition::{LooseForeignKey, State};
+use crate::error::{Error, ErrorKind, Result};
+use crate::limiter::Limiter;
+use crate::pair;
+use crate::points::{Point, Points};
+use crate::retry::{self, Outcome, RetryPolicy};
+
+/// The cursor moves about once a second: each move leaves a dead row version behind, and a crash repeats a second of work.
+const ADVANCE_EVERY: Duration = Duration::from_secs(1);
+/// Log rows of a page. A row holds up to a thousand keys.
+const PAGE_ROWS: i64 = 200;
+/// Retries of a turn at most, so that they cannot crowd out the log.
+const RETRIES_A_TURN: i64 = 200;
+
+/// What a turn needs from the worker that gives it.
+pub(crate) struct Turn<'a> {
+    pub(crate) definition: &'a LooseForeignKey,
+    pub(crate) home: &'a Database,
+    pub(crate) away: &'a Database,
+    pub(crate) owner: Uuid,
+    pub(crate) limiter: &'a Limiter,
+    pub(crate) policy: &'a RetryPolicy,
+    pub(crate) points: &'a Points,
+    pub(crate) log_sql: &'a LogSql,
+    /// Stop between two batches.
+    pub(crate) stop: &'a CancellationToken,
+    /// Give the lease back after this long, so that others get their turn.
+    pub(crate) quantum: Duration,
+}
+
+/// How a turn ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Everything that could be seen is done.
+    Idle,
+    /// The time was up, or the engine stops; there is more.
+    Interrupted,
+    /// Another worker has the lease.
+    Elsewhere,
+    /// A marker: the orphans of a TRUNCATE or of a changed key column have to be found by a sweep first.
+    SweepNeeded,
+}
+
+/// Keys and rows of a turn, for metrics and logs.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Effort {
+    pub(crate) keys: u64,
+    pub(crate) rows: u64,
+}
+
+impl Turn<'_> {
+    /// Takes a turn. On an error the lease is given back at once, unless a test killed the worker or it is lost anyway.
+    pub(crate) async fn take(&self, pace: &mut Pace, effort: &mut Effort) -> Result<End> {
+        let Claim::Taken(lease) = Lease::claim(self.home, &self.definition.name, self.owner).await? else {
+            return Ok(End::Elsewhere);
+        };
+        let result = self.work(&lease, pace, effort).await;
+        let keep_quiet = matches!(&result, Err(e) if matches!(e.kind, ErrorKind::Crashed | ErrorKind::LeaseLost));
+        if !keep_quiet {
+            let released = lease.release().await;
+            if result.is_ok() {
+                released?;
+                self.points.pass(Point::Released, &self.definition.name).await?;
+            }
+        }
+        match result {
+            // Somebody paused it while a batch was at work: nothing is wrong, and nothing is left to do here.
+            Err(e) if e.kind == ErrorKind::Paused => Ok(End::Idle),
+            other => other,
+        }
+    }
+
+    async fn work(&self, lease: &Lease, pace: &mut Pace, effort: &mut Effort) -> Result<End> {
+        self.pass(Point::Claimed).await?;
+        let began = Instant::now();
+        let state = self.state(lease).await?;
+        let shape = match state {
+            State::Active => pair::verify(self.definition, lease, self.away, self.points).await?,
+            // Observing touches nothing beyond the log, so the other side need not be there.
+            State::Observe => pair::shape_of(self.definition, lease).await?,
+            State::Paused | State::Canary => return Ok(End::Idle),
+        };
+        if state == State::Active {
+            self.retry_due(lease, &shape, pace, effort).await?;
+        }
+        loop {
+            cursor::open(lease, self.log_sql).await?;
+            self.pass(Point::Opened).await?;
+            match self.drain_window(lease, &shape, state, pace, effort, began).await? {
+                WindowEnd::Closed { read_any: true } if !self.is_over(began) => {}
+                WindowEnd::Closed { read_any: true } | WindowEnd::Interrupted => return Ok(End::Interrupted),
+                WindowEnd::Closed { read_any: false } => return Ok(End::Idle),
+                WindowEnd::Marker => return Ok(End::SweepNeeded),
+            }
+        }
+    }
+
+    /// Reads the open window to its end. The position moves about once a second and at the end.
+    async fn drain_window(
+        &self,
+        lease: &Lease,
+        shape: &Shape,
+        state: State,
+        pace: &mut Pace,
+        effort: &mut Effort,
+        began: Instant,
+    ) -> Result<WindowEnd> {
+        let mut buffer = Buffer::default();
+        let mut progress = Progress::default();
+        let mut advanced = Instant::now();
+        let mut more_pages = true;
+        let mut read_any = false;
+        // The last row whose keys are all done, never merely handed out.
+        let mut done = None;
+        loop {
+            if self.is_over(began) {
+                self.advance(lease, done, &mut progress, advanced).await?;
+                return Ok(WindowEnd::Interrupted);
+            }
+            match buffer.take(pace.keys()) {
+                Next::Keys(keys) => {
+                    read_any = true;
+                    let count = i64::try_from(keys.len()).unwrap_or(i64::MAX);
+                    let handed_out = keys.len() as u64;
+                    if state == State::Observe {
+                        progress.observed += count;
+                    } else {
+                        let tally = match self.converge(lease, shape, keys, pace).await {
+                            Ok(tally) => tally,
+                            Err(error) => return self.keep_what_is_done(lease, done, progress, advanced, error).await,
+                        };
+                        effort.rows += tally.rows;
+                        progress.add(tally);
+                    }
+                    progress.keys += count;
+                    effort.keys += handed_out;
+                    done = buffer.done_up_to();
+                    self.pass(Point::BatchDone).await?;
+                }
+                Next::Marker | Next::Unknown if state == State::Observe => {
+                    buffer.skip_row();
+                    done = buffer.done_up_to();
+                }
+                Next::Marker => {
+                    self.advance(lease, done, &mut progress, advanced).await?;
+                    return Ok(WindowEnd::Marker);
+                }
+                Next::Unknown => {
+                    self.advance(lease, done, &mut progress, advanced).await?;
+                    return Err(self.unknown_payload());
+                }
+                Next::Empty if more_pages => {
+                    // The page begins behind the stored position, so everything read before has to be stored first.
+                    self.advance(lease, done, &mut progress, advanced).await?;
+                    advanced = Instant::now();
+                    let page = cursor::read_page(lease, self.log_sql, PAGE_ROWS, shape.width()).await?;
+                    self.pass(Point::PageRead).await?;
+                    more_pages = i64::try_from(page.len()).is_ok_and(|rows| rows >= PAGE_ROWS);
+                    buffer.push_page(page).map_err(|OutOfOrder| self.out_of_order())?;
+                    if self.state(lease).await? != state {
+                        return Ok(WindowEnd::Interrupted);
+                    }
+                }
+                Next::Empty => {
+                    self.note_rate(&mut progress, advanced);
+                    cursor::advance(lease, Move::Close, &mut progress, self.policy, self.points).await?;
+                    self.pass(Point::Closed).await?;
+                    return Ok(WindowEnd::Closed { read_any });
+                }
+            }
+            if advanced.elapsed() >= ADVANCE_EVERY {
+                self.advance(lease, done, &mut progress, advanced).await?;
+                advanced = Instant::now();
+            }
+        }
+    }
+
+    async fn advance(
+        &self,
+        lease: &Lease,
+        done: Option<Position>,
+        progress: &mut Progress,
+        since: Instant,
+    ) -> Result<()> {
+        let Some(position) = done else { return Ok(()) };
+        self.note_rate(progress, since);
+        cursor::advance(lease, Move::To(position), progress, self.policy, self.points).await?;
+        self.pass(Point::Advanced).await
+    }
+
+    /// A batch failed: what was done before it is stored, so that it is not repeated and not left out of the totals.
+    async fn keep_what_is_done(
+        &self,
+        lease: &Lease,
+        done: Option<Position>,
+        mut progress: Progress,
+        since: Instant,
+        error: Error,
+    ) -> Result<WindowEnd> {
+        if error.kind != ErrorKind::Crashed && error.kind != ErrorKind::LeaseLost {
+            // The batch's own error is what is reported; a failure here only repeats work.
+            let _ = self.advance(lease, done, &mut progress, since).await;
+        }
+        Err(error)
+    }
+
+    fn note_rate(&self, progress: &mut Progress, since: Instant) {
+        let seconds = since.elapsed().as_secs_f64().max(0.001);
+        let keys = u32::try_from(progress.keys).unwrap_or(u32::MAX);
+        progress.keys_per_second = f64::from(keys) / seconds;
+    }
+
+    async fn converge(
+        &self,
+        lease: &Lease,
+        shape: &Shape,
+        keys: Vec<crate::key::Key>,
+        pace: &mut Pace,
+    ) -> Result<Tally> {
+        let (away, limiter, points) = (self.away, self.limiter, self.points);
+        Cleaner { shape, lease, away, limiter, pace, points }.converge(keys).await
+    }
+
+    /// Tries keys again whose time has come.
+    async fn retry_due(&self, lease: &Lease, shape: &Shape, pace: &mut Pace, effort: &mut Effort) -> Result<()> {
+        let keys = retry::due(lease, RETRIES_A_TURN, self.policy).await?;
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let tally = self.converge(lease, shape, keys.clone(), pace).await?;
+        effort.rows += tally.rows;
+        self.pass(Point::RetriesDone).await?;
+        let failed: std::collections::HashSet<_> = tally.set_aside.iter().map(|s| s.key.clone()).collect();
+        let outcome = Outcome {
+            done: keys.into_iter().filter(|key| !failed.contains(key)).collect(),
+            resurrected: i64::try_from(tally.resurrected).unwrap_or(i64::MAX),
+            rows: i64::try_from(tally.rows).unwrap_or(i64::MAX),
+            failed: tally.set_aside,
+        };
+        retry::settle(lease, &outcome, self.policy).await
+    }
+
+    async fn state(&self, lease: &Lease) -> Result<State> {
+        let mut tx = self.home.begin(Purpose::Log).await?;
+        let state = lease.guard(&mut tx).await?;
+        tx.commit().await?;
+        Ok(state)
+    }
+
+    fn is_over(&self, began: Instant) -> bool {
+        self.stop.is_cancelled() || began.elapsed() >= self.quantum
+    }
+
+    async fn pass(&self, point: Point) -> Result<()> {
+        self.points.pass(point, &self.definition.name).await
+    }
+
+    fn out_of_order(&self) -> Error {
+        Error::new(ErrorKind::Sql, "the key log was read out of order").in_database(self.home.name())
+    }
+
+    fn unknown_payload(&self) -> Error {
+        Error::refused("the key log holds an entry that this version does not know; it is left in place")
+            .in_database(self.home.name())
+            .for_definition(&self.definition.name)
+            .with_hint("run the newer version that wrote it")
+    }
+}
+
+/// How reading a window ended.
+enum WindowEnd {
+    Closed { read_any: bool },
+    Interrupted,
+    Marker,
+}
+
+impl Progress {
+    fn add(&mut self, tally: Tally) {
+        self.resurrected += i64::try_from(tally.resurrected).unwrap_or(i64::MAX);
+        self.rows += i64::try_from(tally.rows).unwrap_or(i64::MAX);
+        self.set_aside.extend(tally.set_aside);
+    }
+}

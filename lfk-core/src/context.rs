@@ -1,0 +1,136 @@
+//! What every part of a running engine shares. Nothing in it outlives the engine.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::cursor::LogSql;
+use crate::database::Database;
+use crate::definition::LooseForeignKey;
+use crate::error::{Error, ErrorKind};
+use crate::limiter::Limiter;
+use crate::points::Points;
+use crate::retry::RetryPolicy;
+
+/// The configuration of one run.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) databases: Vec<Database>,
+    pub(crate) definitions: Vec<LooseForeignKey>,
+    limiters: HashMap<String, Arc<Limiter>>,
+    pub(crate) policy: RetryPolicy,
+    /// How long a statement should take.
+    pub(crate) target: Duration,
+    pub(crate) points: Points,
+    pub(crate) log_sql: LogSql,
+    pub(crate) host: String,
+    pub(crate) troubles: Troubles,
+}
+
+impl Context {
+    pub(crate) fn new(
+        databases: &[Database],
+        definitions: &[LooseForeignKey],
+        limiters: HashMap<String, Arc<Limiter>>,
+        policy: RetryPolicy,
+        target: Duration,
+        points: Points,
+        log_sql: LogSql,
+    ) -> Self {
+        Self {
+            databases: databases.to_vec(),
+            definitions: definitions.to_vec(),
+            limiters,
+            policy,
+            target,
+            points,
+            log_sql,
+            host: host_name(),
+            troubles: Troubles::default(),
+        }
+    }
+
+    pub(crate) fn definition(&self, name: &str) -> Option<&LooseForeignKey> {
+        self.definitions.iter().find(|d| d.name == name)
+    }
+
+    pub(crate) fn database(&self, name: &str) -> Option<&Database> {
+        self.databases.iter().find(|d| d.name() == name)
+    }
+
+    pub(crate) fn limiter(&self, database: &str) -> Option<&Limiter> {
+        self.limiters.get(database).map(AsRef::as_ref)
+    }
+
+    /// The databases whose key log has consumers here.
+    pub(crate) fn homes(&self) -> Vec<&Database> {
+        let is_home = |d: &&Database| self.definitions.iter().any(|def| def.parent.database == d.name());
+        self.databases.iter().filter(is_home).collect()
+    }
+}
+
+/// What keeps definitions and databases from getting on at the moment, for the answer of a bounded run.
+#[derive(Debug, Default)]
+pub(crate) struct Troubles(Mutex<BTreeMap<String, Trouble>>);
+
+/// One of them.
+#[derive(Debug, Clone)]
+pub(crate) struct Trouble {
+    /// When it began.
+    since: Instant,
+    pub(crate) kind: ErrorKind,
+    pub(crate) database: Option<String>,
+    pub(crate) definition: Option<String>,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+}
+
+impl Troubles {
+    pub(crate) fn note(&self, of: &str, error: &Error) {
+        let mut all = self.lock();
+        let since = all.get(of).filter(|t| t.kind == error.kind).map_or_else(Instant::now, |t| t.since);
+        let trouble = Trouble {
+            since,
+            kind: error.kind,
+            database: error.database.clone(),
+            definition: error.definition.clone(),
+            message: error.message.clone(),
+            hint: error.hint.clone(),
+        };
+        all.insert(of.to_owned(), trouble);
+    }
+
+    pub(crate) fn clear(&self, of: &str) {
+        self.lock().remove(of);
+    }
+
+    pub(crate) fn knows(&self, of: &str) -> bool {
+        self.lock().contains_key(of)
+    }
+
+    /// Any of these kinds.
+    pub(crate) fn find(&self, kinds: &[ErrorKind]) -> Option<Error> {
+        self.oldest(kinds, Duration::ZERO)
+    }
+
+    /// Any of these kinds that has lasted for so long.
+    pub(crate) fn oldest(&self, kinds: &[ErrorKind], lasted: Duration) -> Option<Error> {
+        let matches = |t: &&Trouble| kinds.contains(&t.kind) && t.since.elapsed() >= lasted;
+        let found = self.lock().values().find(matches).cloned()?;
+        let mut error = Error::new(found.kind, found.message);
+        error.database = found.database;
+        error.definition = found.definition;
+        error.hint = found.hint;
+        Some(error)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Trouble>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Information for `status`; a system that does not tell is "unknown".
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    if name.trim().is_empty() { "unknown".to_owned() } else { name.trim().to_owned() }
+}

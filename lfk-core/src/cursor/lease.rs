@@ -1,0 +1,179 @@
+//! The lease of a consumer: who may move its cursor.
+//!
+//! The cursor row in the parent's database is authoritative: owner, token and end of the lease stand in it, by the server's
+//! clock. The token rises with every claim, and every write names it, so that a worker that slept through its lease moves
+//! nothing. A crash leaves the lease to run out; a graceful stop gives it back at once.
+
+use std::time::Duration;
+
+use lfk_sql::statements;
+use sqlx::Row as _;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::database::{Database, Purpose, Tx};
+use crate::definition::State;
+use crate::error::{Error, ErrorKind, Result};
+
+/// How long a lease lasts unless it is renewed.
+pub(crate) const LEASE: Duration = Duration::from_secs(10);
+/// How often work in progress renews it: twice more before the end, should one renewal be lost.
+const RENEW: Duration = Duration::from_secs(3);
+
+/// A lease that was taken.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    pub(crate) home: Database,
+    pub(crate) consumer: String,
+    pub(crate) token: i64,
+    pub(crate) owner: Uuid,
+    /// Cancelled when a renewal finds that somebody else holds it, or that it ran out unrenewed.
+    lost: CancellationToken,
+    renewal: Option<tokio::task::JoinHandle<()>>,
+}
+
+/// The outcome of a claim.
+pub(crate) enum Claim {
+    /// Ours now.
+    Taken(Lease),
+    /// Another worker has it, or there is no such consumer any more.
+    Elsewhere,
+}
+
+impl Lease {
+    /// Takes the lease and keeps it renewed on another connection until it is dropped.
+    ///
+    /// # Errors
+    /// Refused when the cursor row was written by another cluster, or the transaction counter has gone back: then new
+    /// deletes would count as consumed.
+    pub(crate) async fn claim(home: &Database, consumer: &str, owner: Uuid) -> Result<Claim> {
+        let mut tx = home.begin(Purpose::Log).await?;
+        let claimed: Option<(i64, bool)> = sqlx::query_as(statements::CLAIM)
+            .bind(consumer)
+            .bind(owner)
+            .bind(LEASE.as_secs_f64())
+            .fetch_optional(tx.conn())
+            .await
+            .map_err(|e| home.error(e))?;
+        let Some((token, _open)) = claimed else {
+            let reason = sqlx::query(statements::EXPLAIN_CLAIM).bind(consumer).fetch_optional(tx.conn()).await;
+            let Some(reason) = reason.map_err(|e| home.error(e))? else { return Ok(Claim::Elsewhere) };
+            let foreign: bool = reason.get("foreign_row");
+            let went_back: bool = reason.get("counter_went_back");
+            return if foreign || went_back { Err(foreign_cursor(home, consumer)) } else { Ok(Claim::Elsewhere) };
+        };
+        tx.commit().await?;
+        let lost = CancellationToken::new();
+        let mut lease =
+            Self { home: home.clone(), consumer: consumer.to_owned(), token, owner, lost: lost.clone(), renewal: None };
+        lease.renewal = Some(tokio::spawn(renew_until_lost(home.clone(), consumer.to_owned(), token, owner, lost)));
+        Ok(Claim::Taken(lease))
+    }
+
+    /// An error once the lease is lost: asked before everything that writes.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.lost.is_cancelled() { Err(self.lost_error()) } else { Ok(()) }
+    }
+
+    /// What the definition may do now, as its row says. Read before every batch.
+    pub(crate) async fn guard(&self, tx: &mut Tx) -> Result<State> {
+        self.check()?;
+        let row = sqlx::query(statements::GUARD)
+            .bind(&self.consumer)
+            .bind(self.token)
+            .bind(self.owner)
+            .fetch_optional(tx.conn())
+            .await
+            .map_err(|e| self.home.error(e))?;
+        let Some(row) = row else { return Err(self.lose()) };
+        if row.get::<bool, _>("stopped") {
+            return Ok(State::Paused);
+        }
+        Ok(State::from_sql(row.get::<&str, _>("state")))
+    }
+
+    /// Locks the cursor row in `tx` and proves that it is still ours, so that what follows in `tx` is fenced.
+    pub(crate) async fn hold(&self, tx: &mut Tx) -> Result<()> {
+        self.check()?;
+        if renew_in(tx, &self.home, &self.consumer, self.token, self.owner).await? { Ok(()) } else { Err(self.lose()) }
+    }
+
+    /// Notes that a fenced write moved no row.
+    pub(crate) fn lose(&self) -> Error {
+        self.lost.cancel();
+        self.lost_error()
+    }
+
+    fn lost_error(&self) -> Error {
+        Error::new(ErrorKind::LeaseLost, "the lease went to another worker").for_definition(&self.consumer)
+    }
+
+    /// Gives the lease back, so that nobody has to wait for its end.
+    pub(crate) async fn release(mut self) -> Result<()> {
+        self.stop_renewal();
+        let mut tx = self.home.begin(Purpose::Log).await?;
+        sqlx::query(statements::RELEASE)
+            .bind(&self.consumer)
+            .bind(self.token)
+            .bind(self.owner)
+            .execute(tx.conn())
+            .await
+            .map_err(|e| self.home.error(e))?;
+        tx.commit().await
+    }
+
+    fn stop_renewal(&mut self) {
+        if let Some(task) = self.renewal.take() {
+            task.abort();
+        }
+    }
+}
+
+impl Drop for Lease {
+    /// A worker that dies must not go on renewing.
+    fn drop(&mut self) {
+        self.stop_renewal();
+    }
+}
+
+fn foreign_cursor(home: &Database, consumer: &str) -> Error {
+    Error::refused("the cursor was written by another cluster: this is a copy or a restored dump of the database that lfk was installed in, and its log cannot be trusted")
+        .in_database(home.name())
+        .for_definition(consumer)
+        .with_hint("if this database shall be cleaned from now on, run `lfk uninstall` and `lfk install` here")
+}
+
+/// Renews until a renewal finds another holder. A renewal that fails is tried again; without one for a whole lease, the
+/// lease counts as lost, because the server may have given it away.
+async fn renew_until_lost(home: Database, consumer: String, token: i64, owner: Uuid, lost: CancellationToken) {
+    let mut renewed = tokio::time::Instant::now();
+    loop {
+        tokio::time::sleep(RENEW).await;
+        match renew(&home, &consumer, token, owner).await {
+            Ok(true) => renewed = tokio::time::Instant::now(),
+            Ok(false) => break,
+            Err(_) if renewed.elapsed() < LEASE => {}
+            Err(_) => break,
+        }
+    }
+    lost.cancel();
+}
+
+async fn renew(home: &Database, consumer: &str, token: i64, owner: Uuid) -> Result<bool> {
+    let mut tx = home.begin(Purpose::Log).await?;
+    let renewed = renew_in(&mut tx, home, consumer, token, owner).await?;
+    tx.commit().await?;
+    Ok(renewed)
+}
+
+async fn renew_in(tx: &mut Tx, home: &Database, consumer: &str, token: i64, owner: Uuid) -> Result<bool> {
+    let renewed = sqlx::query(statements::RENEW)
+        .bind(consumer)
+        .bind(token)
+        .bind(owner)
+        .bind(LEASE.as_secs_f64())
+        .execute(tx.conn())
+        .await
+        .map_err(|e| home.error(e))?;
+    Ok(renewed.rows_affected() == 1)
+}

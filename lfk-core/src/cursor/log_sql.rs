@@ -1,0 +1,31 @@
+//! The statements that the stress tests may break on purpose. A stress test that cannot fail proves nothing.
+
+use lfk_sql::statements;
+use sqlx::{SqlSafeStr as _, SqlStr};
+
+/// The statements of the reading protocol that are easy to get wrong.
+#[derive(Debug, Clone)]
+pub struct LogSql {
+    /// Run in the transaction of `open`, before it. Empty in the real protocol: `open` must be the first that writes.
+    pub before_open: Option<SqlStr>,
+    /// Opens a window.
+    pub open: SqlStr,
+    /// Run in the transaction of `open`, after it. Empty in the real protocol.
+    pub after_open: Option<SqlStr>,
+    /// Reads a page.
+    pub page: SqlStr,
+    /// Moves idle cursors: one statement in the real protocol, each in a transaction of its own.
+    pub idle_move: Vec<SqlStr>,
+}
+
+impl Default for LogSql {
+    fn default() -> Self {
+        Self {
+            before_open: None,
+            open: statements::OPEN.into_sql_str(),
+            after_open: None,
+            page: statements::PAGE.into_sql_str(),
+            idle_move: vec![statements::IDLE_MOVE.clone().into_sql_str()],
+        }
+    }
+}

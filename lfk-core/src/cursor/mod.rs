@@ -1,0 +1,11 @@
+//! Reading the key log: leases, windows and positions.
+
+mod lease;
+mod log_sql;
+mod position;
+mod window;
+
+pub(crate) use lease::{Claim, LEASE, Lease};
+pub use log_sql::LogSql;
+pub(crate) use position::{Move, Progress, advance, open, read_page};
+pub(crate) use window::{Buffer, Next, OutOfOrder, Position};

@@ -1,0 +1,163 @@
+//! What has been read of a window and not yet worked on. Pure bookkeeping: the cursor row is the truth.
+
+use std::collections::VecDeque;
+
+use crate::key::Key;
+
+/// A place in the key log: a transaction and the order inside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Position {
+    pub(crate) xid: u64,
+    pub(crate) id: i64,
+}
+
+/// What a log row says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// Keys to look at.
+    Keys(Vec<Key>),
+    /// A TRUNCATE, or key columns that no longer fit: keys are not known, a sweep has to find the orphans.
+    Marker,
+    /// Written by a newer version: left in place.
+    Unknown,
+}
+
+/// A log row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LogRow {
+    pub(crate) at: Position,
+    pub(crate) entry: Entry,
+}
+
+/// What comes next in a window.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Keys, at most as many as asked for.
+    Keys(Vec<Key>),
+    /// The window is blocked here until a sweep.
+    Marker,
+    /// The window is blocked here until a newer version reads it.
+    Unknown,
+    /// Everything that was read has been handed out.
+    Empty,
+}
+
+/// The rows of a page, handed out in batches.
+#[derive(Debug, Default)]
+pub(crate) struct Buffer {
+    rows: VecDeque<LogRow>,
+    /// Keys of the front row that were handed out before.
+    taken: usize,
+    /// The last row whose keys were all handed out.
+    behind: Option<Position>,
+    last_read: Option<Position>,
+}
+
+/// A page that does not rise: the server broke the order that the protocol relies on.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct OutOfOrder;
+
+impl Buffer {
+    /// Takes a page. SQL promises no order without a sort over every range, so the order is asserted here.
+    pub(crate) fn push_page(&mut self, page: Vec<LogRow>) -> Result<(), OutOfOrder> {
+        for row in page {
+            if self.last_read.is_some_and(|last| row.at <= last) {
+                return Err(OutOfOrder);
+            }
+            self.last_read = Some(row.at);
+            self.rows.push_back(row);
+        }
+        Ok(())
+    }
+
+    /// Hands out the next keys. Stops in front of anything that is not keys.
+    pub(crate) fn take(&mut self, limit: usize) -> Next {
+        let mut keys = Vec::new();
+        while let Some(front) = self.rows.front() {
+            let Entry::Keys(all) = &front.entry else {
+                if !keys.is_empty() {
+                    break;
+                }
+                return if front.entry == Entry::Marker { Next::Marker } else { Next::Unknown };
+            };
+            let room = limit.max(1) - keys.len();
+            let part = &all[self.taken..all.len().min(self.taken + room)];
+            keys.extend_from_slice(part);
+            self.taken += part.len();
+            if self.taken < all.len() {
+                break;
+            }
+            self.behind = Some(front.at);
+            self.taken = 0;
+            self.rows.pop_front();
+            if keys.len() >= limit.max(1) {
+                break;
+            }
+        }
+        if keys.is_empty() { Next::Empty } else { Next::Keys(keys) }
+    }
+
+    /// Passes over the front row, whatever it is.
+    pub(crate) fn skip_row(&mut self) {
+        if let Some(row) = self.rows.pop_front() {
+            self.behind = Some(row.at);
+            self.taken = 0;
+        }
+    }
+
+    /// Where the cursor may stand once everything that was handed out is done: never inside a row.
+    pub(crate) fn done_up_to(&self) -> Option<Position> {
+        self.behind
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(from: u32, to: u32) -> Vec<Key> {
+        (from..=to).map(|n| Key(vec![n.to_string()])).collect()
+    }
+
+    fn row(xid: u64, id: i64, entry: Entry) -> LogRow {
+        LogRow { at: Position { xid, id }, entry }
+    }
+
+    #[test]
+    fn a_row_larger_than_a_batch_is_handed_out_in_parts_and_acknowledged_at_its_end() {
+        let mut buffer = Buffer::default();
+        buffer.push_page(vec![row(5, 1, Entry::Keys(keys(1, 5))), row(5, 2, Entry::Keys(keys(6, 6)))]).unwrap();
+        assert_eq!(buffer.take(3), Next::Keys(keys(1, 3)));
+        assert_eq!(buffer.done_up_to(), None);
+        assert_eq!(buffer.take(3), Next::Keys(keys(4, 6)));
+        assert_eq!(buffer.done_up_to(), Some(Position { xid: 5, id: 2 }));
+        assert_eq!(buffer.take(3), Next::Empty);
+    }
+
+    #[test]
+    fn a_marker_is_never_passed_and_what_came_before_is_done_first() {
+        let mut buffer = Buffer::default();
+        let page =
+            vec![row(5, 1, Entry::Keys(keys(1, 1))), row(5, 2, Entry::Marker), row(6, 1, Entry::Keys(keys(2, 2)))];
+        buffer.push_page(page).unwrap();
+        assert_eq!(buffer.take(10), Next::Keys(keys(1, 1)));
+        assert_eq!(buffer.take(10), Next::Marker);
+        assert_eq!(buffer.take(10), Next::Marker);
+        assert_eq!(buffer.done_up_to(), Some(Position { xid: 5, id: 1 }));
+    }
+
+    #[test]
+    fn a_page_out_of_order_is_noticed_within_and_between_pages() {
+        let mut buffer = Buffer::default();
+        buffer.push_page(vec![row(5, 2, Entry::Marker)]).unwrap();
+        assert_eq!(buffer.push_page(vec![row(5, 2, Entry::Marker)]), Err(OutOfOrder));
+    }
+
+    #[test]
+    fn an_empty_row_is_passed_over() {
+        let mut buffer = Buffer::default();
+        buffer.push_page(vec![row(5, 1, Entry::Keys(vec![])), row(6, 1, Entry::Keys(keys(1, 1)))]).unwrap();
+        assert_eq!(buffer.take(5), Next::Keys(keys(1, 1)));
+        assert_eq!(buffer.done_up_to(), Some(Position { xid: 6, id: 1 }));
+    }
+}

@@ -1,0 +1,203 @@
+//! Bounded runs: until nothing is left, or until everything that was in the logs has been visited once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lfk_sql::statements;
+use sqlx::Row as _;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::clean::Pace;
+use crate::consumer::{Effort, End};
+use crate::context::Context;
+use crate::database::{Database, Purpose};
+use crate::error::{Error, ErrorKind, Result};
+use crate::pair;
+use crate::report::Drained;
+use crate::worker::Worker;
+
+/// How often the backlog is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long a database may be away when no timeout is given.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// How long a definition must be blocked before a run without another word from it counts it as such.
+const BLOCKED_FOR: Duration = Duration::from_secs(12);
+
+/// What one look over all databases saw.
+#[derive(Debug, Default)]
+struct Look {
+    /// The seq of each cursor: equal in two looks, nobody worked between them.
+    seqs: BTreeMap<String, i64>,
+    /// Definitions that have something left, and whether that waits for a person.
+    left: BTreeMap<String, bool>,
+    quarantined: i64,
+}
+
+/// Works until nothing is left, whoever does the work. Stops its own workers before it answers.
+pub(crate) async fn until_drained(ctx: Arc<Context>, timeout: Option<Duration>) -> Result<Drained> {
+    let stop = CancellationToken::new();
+    let _guard = stop.clone().drop_guard();
+    let mut workers = spawn_workers(&ctx, &stop);
+    let result = watch(&ctx, &mut workers, timeout).await;
+    stop.cancel();
+    while let Some(ended) = workers.join_next().await {
+        flatten(ended)?;
+    }
+    result
+}
+
+/// One worker for each database that has a key log of ours.
+pub(crate) fn spawn_workers(ctx: &Arc<Context>, stop: &CancellationToken) -> JoinSet<Result<()>> {
+    let mut workers = JoinSet::new();
+    for home in ctx.homes() {
+        workers.spawn(Worker::new(ctx.clone(), home.clone(), stop.clone()).run());
+    }
+    workers
+}
+
+/// A task that panicked is an error, not silence.
+pub(crate) fn flatten(ended: std::result::Result<Result<()>, tokio::task::JoinError>) -> Result<()> {
+    ended.unwrap_or_else(|e| Err(Error::new(ErrorKind::Crashed, format!("a worker died: {e}"))))
+}
+
+async fn watch(ctx: &Context, workers: &mut JoinSet<Result<()>>, timeout: Option<Duration>) -> Result<Drained> {
+    let began = Instant::now();
+    let mut last_seen = Instant::now();
+    let mut quiet: Option<BTreeMap<String, i64>> = None;
+    loop {
+        if let Some(ended) = workers.try_join_next() {
+            flatten(ended)?;
+        }
+        match look(ctx).await {
+            Ok(look) => {
+                last_seen = Instant::now();
+                if look.left.is_empty() {
+                    // Work in one database may have made work in another one that was looked at earlier. Only two
+                    // looks with nothing left and no cursor moved in between prove that there is none.
+                    if quiet.as_ref() == Some(&look.seqs) {
+                        let attention = look.quarantined > 0;
+                        return Ok(if attention { Drained::NeedsAttention } else { Drained::Drained });
+                    }
+                    quiet = Some(look.seqs);
+                } else {
+                    quiet = None;
+                    if let Some(end) = stuck(ctx, &look, began) {
+                        return end;
+                    }
+                }
+            }
+            Err(error) if error.kind == ErrorKind::Unreachable => {
+                quiet = None;
+                if timeout.is_none() && last_seen.elapsed() >= PATIENCE {
+                    return Err(error);
+                }
+                if out_of_time(began, timeout) {
+                    return Err(error);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        if timeout.is_none() && began.elapsed() >= PATIENCE {
+            give_up_on_absent(ctx)?;
+        }
+        if out_of_time(began, timeout) {
+            return ctx.troubles.find(&[ErrorKind::Unreachable]).map_or(Ok(Drained::TimedOut), Err);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn out_of_time(began: Instant, timeout: Option<Duration>) -> bool {
+    timeout.is_some_and(|timeout| began.elapsed() >= timeout)
+}
+
+/// Without a timeout nobody waits for ever: a database that has been away for a while ends the run.
+fn give_up_on_absent(ctx: &Context) -> Result<()> {
+    match ctx.troubles.oldest(&[ErrorKind::Unreachable], PATIENCE) {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
+
+/// Ends the run when everything that is left waits for a person, and this run has seen so itself.
+fn stuck(ctx: &Context, look: &Look, began: Instant) -> Option<Result<Drained>> {
+    let known = |name: &String| ctx.troubles.knows(name) || began.elapsed() >= BLOCKED_FOR;
+    if !look.left.iter().all(|(name, blocked)| *blocked && known(name)) {
+        return None;
+    }
+    match ctx.troubles.find(&[ErrorKind::Refused, ErrorKind::NotInstalled, ErrorKind::Config]) {
+        Some(error) => Some(Err(error)),
+        None => Some(Ok(Drained::NeedsAttention)),
+    }
+}
+
+async fn look(ctx: &Context) -> Result<Look> {
+    let mut all = Look::default();
+    for home in ctx.homes() {
+        look_at(ctx, home, &mut all).await?;
+    }
+    Ok(all)
+}
+
+async fn look_at(ctx: &Context, home: &Database, all: &mut Look) -> Result<()> {
+    let mut tx = home.begin(Purpose::Log).await?;
+    let rows = sqlx::query(statements::BACKLOG.clone().into_sql_str())
+        .fetch_all(tx.conn())
+        .await
+        .map_err(|e| pair::missing(home, e))?;
+    tx.commit().await?;
+    let ours = |name: &str| ctx.definition(name).is_some_and(|d| d.parent.database == home.name());
+    let mut found = 0;
+    for row in rows.iter().filter(|row| ours(row.get("name"))) {
+        found += 1;
+        let name: String = row.get("name");
+        let retries: i64 = row.get("retries");
+        let active = row.get::<&str, _>("state") == "active";
+        all.seqs.insert(name.clone(), row.get("seq"));
+        all.quarantined += row.get::<i64, _>("quarantined");
+        if row.get::<bool, _>("log_work") || (active && retries > 0) {
+            let blocked = row.get::<&str, _>("condition") == "blocked" || row.get::<bool, _>("stopped");
+            if row.get::<bool, _>("stopped") {
+                ctx.troubles.note(&name, &Error::new(ErrorKind::Paused, "the kill switch is on"));
+            }
+            all.left.insert(name, blocked);
+        }
+    }
+    let wanted = ctx.definitions.iter().filter(|d| d.parent.database == home.name()).count();
+    if found < wanted {
+        return Err(Error::new(ErrorKind::NotInstalled, "some definitions of the configuration are not installed")
+            .in_database(home.name())
+            .with_hint("run `lfk install`"));
+    }
+    Ok(())
+}
+
+/// Visits everything that is in the logs now, once, one definition after the other. A definition that another worker holds
+/// is being visited already.
+pub(crate) async fn once(ctx: &Context, stop: &CancellationToken) -> Result<Drained> {
+    let owner = Uuid::new_v4();
+    let mut first_error = None;
+    let mut attention = false;
+    for definition in &ctx.definitions {
+        let Some(home) = ctx.database(&definition.parent.database) else { continue };
+        pair::check_identity(home).await?;
+        let mut pace = Pace::new(ctx.target);
+        let mut effort = Effort::default();
+        let turn = ctx.turn(&definition.name, home, owner, stop, Duration::MAX, &mut pace, &mut effort);
+        match turn.await {
+            Ok(end) => attention |= end == End::SweepNeeded,
+            Err(error) if error.kind == ErrorKind::Crashed => return Err(error),
+            // The others still get their visit.
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
+    }
+    let look = look(ctx).await?;
+    match first_error {
+        Some(error) => Err(error),
+        None if attention || look.quarantined > 0 => Ok(Drained::NeedsAttention),
+        None => Ok(Drained::Drained),
+    }
+}

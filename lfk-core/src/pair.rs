@@ -1,0 +1,213 @@
+//! Whether two databases are the pair that was installed, asked at every claim and before any work.
+//!
+//! Each database has an identity row that a copy carries along without matching it (another oid, or a row that another
+//! cluster wrote), and each pair has a nonce on both sides that changes as it works, so that a physical copy of one side
+//! no longer agrees with the other. The exchange survives a crash at any point: the parent's side first offers the next
+//! nonce beside the last one, the child's side takes it, and the next exchange accepts either.
+
+use lfk_sql::statements;
+use sqlx::Row as _;
+use uuid::Uuid;
+
+use crate::clean::Shape;
+use crate::cursor::Lease;
+use crate::database::{Database, Purpose};
+use crate::definition::LooseForeignKey;
+use crate::error::{Error, ErrorKind, Result};
+use crate::plan::KeyType;
+use crate::points::{Point, Points};
+
+const SCHEMA_MISSING: &str = "lfk is not installed here";
+const INSTALL_ANEW: &str =
+    "check the url; if this database is the right one now, run `lfk uninstall` and then `lfk install`";
+
+/// What an identity row says about its own database.
+#[derive(Debug)]
+struct Identity {
+    id: Uuid,
+}
+
+/// Proves that the databases of a definition are the pair that was installed, and answers with the shape of its statements.
+///
+/// # Errors
+/// Refused before anything was changed, when a database is not the one that was recorded.
+pub(crate) async fn verify(
+    definition: &LooseForeignKey,
+    lease: &Lease,
+    away: &Database,
+    points: &Points,
+) -> Result<Shape> {
+    let home = &lease.home;
+    let home_identity = identify(home).await?;
+    let known = load(definition, home).await?;
+    let away_identity = identify(away).await?;
+    if away_identity.id != known.child_identity {
+        return Err(Error::refused("this is not the database that the definition was installed with")
+            .in_database(away.name())
+            .for_definition(&definition.name)
+            .with_hint(INSTALL_ANEW));
+    }
+    let same_database = away_identity.id == home_identity.id;
+    if same_database && !is_same_database(home, away).await? {
+        return Err(Error::refused("this is a copy of the other database: both have one identity, and they are two")
+            .in_database(away.name())
+            .for_definition(&definition.name)
+            .with_hint(INSTALL_ANEW));
+    }
+    exchange_nonce(definition, lease, away, home_identity.id, points).await?;
+    Ok(Shape::new(definition, known.key_types, same_database))
+}
+
+/// The shape for a definition that only observes: the other database need not be there.
+///
+/// # Errors
+/// Refused when what is installed is another definition.
+pub(crate) async fn shape_of(definition: &LooseForeignKey, lease: &Lease) -> Result<Shape> {
+    let known = load(definition, &lease.home).await?;
+    Ok(Shape::new(definition, known.key_types, false))
+}
+
+/// Reads the identity row, and refuses a copy that carries another database's row.
+///
+/// # Errors
+/// Not installed, or refused.
+pub(crate) async fn check_identity(database: &Database) -> Result<()> {
+    identify(database).await.map(|_| ())
+}
+
+async fn identify(database: &Database) -> Result<Identity> {
+    let mut tx = database.begin(Purpose::Log).await?;
+    let row = sqlx::query(statements::IDENTIFY).fetch_optional(tx.conn()).await.map_err(|e| missing(database, e))?;
+    tx.commit().await?;
+    let Some(row) = row else { return Err(not_installed(database)) };
+    if !row.get::<bool, _>("same_oid") || !row.get::<bool, _>("written_here") {
+        return Err(Error::refused(
+            "this is a copy of the database that lfk was installed in: its identity row was written elsewhere",
+        )
+        .in_database(database.name())
+        .with_hint(INSTALL_ANEW));
+    }
+    let version: i32 = row.get("schema_version");
+    if version != crate::capture::SCHEMA_VERSION {
+        return Err(Error::new(
+            ErrorKind::NotInstalled,
+            format!("schema lfk is at version {version}, this program needs {}", crate::capture::SCHEMA_VERSION),
+        )
+        .in_database(database.name())
+        .with_hint("run `lfk install` with this version, or use the program of the other version"));
+    }
+    Ok(Identity { id: row.get("id") })
+}
+
+fn not_installed(database: &Database) -> Error {
+    Error::new(ErrorKind::NotInstalled, SCHEMA_MISSING).in_database(database.name()).with_hint("run `lfk install`")
+}
+
+/// Says "not installed" where the schema or a table of it is missing.
+pub(crate) fn missing(database: &Database, error: sqlx::Error) -> Error {
+    let error = database.error(error);
+    match error.sqlstate().as_deref() {
+        Some("3F000" | "42P01") => not_installed(database),
+        _ => error,
+    }
+}
+
+struct Known {
+    child_identity: Uuid,
+    key_types: Vec<KeyType>,
+}
+
+async fn load(definition: &LooseForeignKey, home: &Database) -> Result<Known> {
+    let mut tx = home.begin(Purpose::Log).await?;
+    let row = sqlx::query(statements::LOAD_DEFINITION)
+        .bind(&definition.name)
+        .fetch_optional(tx.conn())
+        .await
+        .map_err(|e| home.error(e))?;
+    tx.commit().await?;
+    let refuse = |message: &str| {
+        Err(Error::refused(message)
+            .in_database(home.name())
+            .for_definition(&definition.name)
+            .with_hint("run `lfk install`"))
+    };
+    let Some(row) = row else { return refuse("it is not installed") };
+    if row.get::<&str, _>("fingerprint") != definition.fingerprint() {
+        return refuse("what is installed under this name is another definition");
+    }
+    let types: Vec<String> = row.get("key_types");
+    let key_types: Option<Vec<KeyType>> = types.iter().map(|t| KeyType::from_type_name(t)).collect();
+    match key_types {
+        Some(key_types) if key_types.len() == definition.parent.columns.len() => {
+            Ok(Known { child_identity: row.get("child_identity"), key_types })
+        }
+        _ => refuse("its key has a type that this version does not know"),
+    }
+}
+
+/// Two handles lead to one database exactly when one sees the other's advisory lock. Names and ports prove nothing.
+async fn is_same_database(home: &Database, away: &Database) -> Result<bool> {
+    let secret: i64 = rand::random();
+    let mut here = home.begin(Purpose::Log).await?;
+    let mine: bool = sqlx::query_scalar(statements::HOLD_PROBE)
+        .bind(secret)
+        .fetch_one(here.conn())
+        .await
+        .map_err(|e| home.error(e))?;
+    let mut there = away.begin(Purpose::Log).await?;
+    let free: bool = sqlx::query_scalar(statements::HOLD_PROBE)
+        .bind(secret)
+        .fetch_one(there.conn())
+        .await
+        .map_err(|e| away.error(e))?;
+    Ok(mine && !free)
+}
+
+async fn exchange_nonce(
+    definition: &LooseForeignKey,
+    lease: &Lease,
+    away: &Database,
+    home_identity: Uuid,
+    points: &Points,
+) -> Result<()> {
+    let name = &definition.name;
+    let mut tx = away.begin(Purpose::Log).await?;
+    let seen: Option<Uuid> = sqlx::query_scalar(statements::READ_PEER)
+        .bind(name)
+        .bind(home_identity)
+        .fetch_optional(tx.conn())
+        .await
+        .map_err(|e| away.error(e))?;
+    tx.commit().await?;
+    let refuse =
+        |message: &str| Error::refused(message).in_database(away.name()).for_definition(name).with_hint(INSTALL_ANEW);
+    let Some(seen) = seen else { return Err(refuse("it knows nothing of this definition")) };
+    let next = Uuid::new_v4();
+    let mut tx = lease.home.begin(Purpose::Log).await?;
+    lease.hold(&mut tx).await?;
+    let offered = sqlx::query(statements::OFFER_NONCE)
+        .bind(name)
+        .bind(seen)
+        .bind(next)
+        .execute(tx.conn())
+        .await
+        .map_err(|e| lease.home.error(e))?
+        .rows_affected();
+    if offered == 0 {
+        return Err(refuse("the two databases no longer agree: one of them is a copy or was restored from a backup"));
+    }
+    tx.commit().await?;
+    points.pass(Point::NonceOffered, name).await?;
+    let mut tx = away.begin(Purpose::Log).await?;
+    let taken = sqlx::query(statements::TAKE_NONCE)
+        .bind(name)
+        .bind(home_identity)
+        .bind(seen)
+        .bind(next)
+        .execute(tx.conn())
+        .await
+        .map_err(|e| away.error(e))?
+        .rows_affected();
+    tx.commit().await?;
+    if taken == 0 { Err(lease.lose()) } else { points.pass(Point::Paired, name).await }
+}

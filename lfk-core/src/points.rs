@@ -1,0 +1,116 @@
+//! Named places between all statements of a batch, where a test may stop, delay or kill a worker.
+//!
+//! Without the feature `sabotage` none of this exists at run time.
+
+use crate::error::Result;
+
+/// A place between two statements. The comment says what the database holds if the worker dies right there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Point {
+    /// The lease is taken, nothing else: it runs out.
+    Claimed,
+    /// The identities were compared; the parent's side may already offer a nonce that the child's side lacks.
+    NonceOffered,
+    /// Both sides have the new nonce.
+    Paired,
+    /// A window is open: the next holder goes on in it.
+    Opened,
+    /// A page was read: nothing changed.
+    PageRead,
+    /// The deadline was set: nothing changed.
+    DeadlineSet,
+    /// The absent parents are known: nothing changed.
+    Rechecked,
+    /// Where parent and child share a database: children are locked in a transaction that now rolls back.
+    ChildrenLocked,
+    /// Children of one leaf are gone in a transaction that is not committed: it rolls back.
+    CleanedUncommitted,
+    /// Children of one leaf are gone: the batch is repeated and finds the rest.
+    LeafCleaned,
+    /// The whole batch is done: it is repeated and finds nothing.
+    BatchDone,
+    /// The position is moved in a transaction that is not committed: the batches since are repeated.
+    AdvancedUncommitted,
+    /// The position is moved.
+    Advanced,
+    /// The window is closed.
+    Closed,
+    /// Retries were done, and not yet forgotten: they are tried once more.
+    RetriesDone,
+    /// The lease is given back.
+    Released,
+}
+
+impl Point {
+    /// Every point, in the order in which a batch passes them.
+    pub const ALL: [Point; 16] = [
+        Self::Claimed,
+        Self::NonceOffered,
+        Self::Paired,
+        Self::Opened,
+        Self::PageRead,
+        Self::DeadlineSet,
+        Self::Rechecked,
+        Self::ChildrenLocked,
+        Self::CleanedUncommitted,
+        Self::LeafCleaned,
+        Self::BatchDone,
+        Self::AdvancedUncommitted,
+        Self::Advanced,
+        Self::Closed,
+        Self::RetriesDone,
+        Self::Released,
+    ];
+}
+
+/// What a test does with a worker that passes a point.
+#[cfg(feature = "sabotage")]
+pub trait Hook: Send + Sync {
+    /// Called at each point of each consumer; the worker waits for the answer.
+    fn pass<'a>(&'a self, point: Point, consumer: &'a str) -> futures::future::BoxFuture<'a, Verdict>;
+}
+
+/// The answer of a [`Hook`].
+#[cfg(feature = "sabotage")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing happens.
+    GoOn,
+    /// The worker dies here: no clean-up, no release, no note.
+    Die,
+}
+
+/// The points of one engine.
+#[derive(Clone, Default)]
+pub(crate) struct Points {
+    #[cfg(feature = "sabotage")]
+    pub(crate) hook: Option<std::sync::Arc<dyn Hook>>,
+}
+
+impl std::fmt::Debug for Points {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Points")
+    }
+}
+
+impl Points {
+    /// Passes a point. Costs nothing without the feature.
+    #[cfg(feature = "sabotage")]
+    pub(crate) async fn pass(&self, point: Point, consumer: &str) -> Result<()> {
+        use crate::error::{Error, ErrorKind};
+        match &self.hook {
+            Some(hook) if hook.pass(point, consumer).await == Verdict::Die => {
+                Err(Error::new(ErrorKind::Crashed, format!("killed at {point:?} by a test")).for_definition(consumer))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Passes a point. Costs nothing without the feature.
+    #[cfg(not(feature = "sabotage"))]
+    #[expect(clippy::unused_async, reason = "the twin with the feature waits for a test")]
+    pub(crate) async fn pass(&self, _point: Point, _consumer: &str) -> Result<()> {
+        Ok(())
+    }
+}

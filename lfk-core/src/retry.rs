@@ -1,0 +1,149 @@
+//! Keys that could not be done: set aside with their reason, tried again, quarantined in the end.
+//!
+//! `lfk.retry` in the parent's database is authoritative. A crash between the work and the statement that forgets the key
+//! tries it once more, which changes nothing.
+
+use std::time::Duration;
+
+use lfk_sql::statements;
+use sqlx::Row as _;
+
+use crate::cursor::{LEASE, Lease};
+use crate::database::{Purpose, Tx};
+use crate::error::Result;
+use crate::key::Key;
+
+/// A key that could not be done, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SetAside {
+    pub(crate) key: Key,
+    pub(crate) reason: Reason,
+    pub(crate) sqlstate: Option<String>,
+    /// The server's words without its DETAIL.
+    pub(crate) error: Option<String>,
+}
+
+/// Why a key was set aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Reason {
+    /// The application held locks on its children.
+    Locked,
+    /// Even one key and few rows took longer than a statement may.
+    TimedOut,
+    /// Deadlocks or serialisation failures, again and again.
+    Contended,
+    /// The statement succeeded twice and children are still there: a trigger keeps them, or somebody adds more.
+    StillThere,
+    /// The server refuses this key: a constraint, a trigger, a value.
+    Poisoned,
+}
+
+impl Reason {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Locked => "locked",
+            Self::TimedOut => "timed_out",
+            Self::Contended => "contended",
+            Self::StillThere => "still_there",
+            Self::Poisoned => "poisoned",
+        }
+    }
+
+    /// Whether trying again and again will not help: then the key is quarantined in the end. Locks and load pass.
+    fn is_to_blame(self) -> bool {
+        matches!(self, Self::Poisoned | Self::StillThere)
+    }
+}
+
+/// When a key is tried again, and when it is given up.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RetryPolicy {
+    /// The longest wait between two attempts.
+    pub(crate) longest_wait: Duration,
+    /// Attempts after which a key that is to blame is quarantined.
+    pub(crate) attempts: i32,
+}
+
+/// Stores keys set aside, in the transaction of an advance whose update has already proven that the lease is ours.
+pub(crate) async fn set_aside(tx: &mut Tx, lease: &Lease, keys: &[SetAside], policy: &RetryPolicy) -> Result<()> {
+    for one in keys {
+        let width = i64::try_from(one.key.0.len()).unwrap_or(i64::MAX);
+        sqlx::query(statements::SET_ASIDE)
+            .bind(&lease.consumer)
+            .bind(Key::flatten(std::slice::from_ref(&one.key)))
+            .bind(width)
+            .bind(one.reason.as_str())
+            .bind(&one.sqlstate)
+            .bind(&one.error)
+            .bind(policy.longest_wait.as_secs_f64())
+            .bind(one.reason.is_to_blame().then_some(policy.attempts))
+            .execute(tx.conn())
+            .await
+            .map_err(|e| lease.home.error(e))?;
+    }
+    Ok(())
+}
+
+/// Keys whose time has come, at most `limit`.
+pub(crate) async fn due(lease: &Lease, limit: i64, policy: &RetryPolicy) -> Result<Vec<Key>> {
+    let mut tx = lease.home.begin(Purpose::Log).await?;
+    let rows = sqlx::query(statements::DUE_RETRIES)
+        .bind(&lease.consumer)
+        .bind(limit)
+        .bind(policy.longest_wait.as_secs_f64())
+        .fetch_all(tx.conn())
+        .await
+        .map_err(|e| lease.home.error(e))?;
+    tx.commit().await?;
+    Ok(rows.iter().map(|row| Key(row.get("key"))).collect())
+}
+
+/// What trying keys again came to.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) done: Vec<Key>,
+    pub(crate) failed: Vec<SetAside>,
+    pub(crate) resurrected: i64,
+    pub(crate) rows: i64,
+}
+
+/// Forgets what was done and counts an attempt for what was not, fenced by the lease.
+pub(crate) async fn settle(lease: &Lease, outcome: &Outcome, policy: &RetryPolicy) -> Result<()> {
+    lease.check()?;
+    let mut tx = lease.home.begin(Purpose::Log).await?;
+    let keys = i64::try_from(outcome.done.len()).unwrap_or(i64::MAX);
+    let renewed = sqlx::query(statements::COUNT_PROGRESS)
+        .bind(&lease.consumer)
+        .bind(lease.token)
+        .bind(lease.owner)
+        .bind(LEASE.as_secs_f64())
+        .bind(keys)
+        .bind(outcome.resurrected)
+        .bind(outcome.rows)
+        .execute(tx.conn())
+        .await
+        .map_err(|e| lease.home.error(e))?
+        .rows_affected();
+    if renewed == 0 {
+        return Err(lease.lose());
+    }
+    if let Some(first) = outcome.done.first() {
+        sqlx::query(statements::FINISH_RETRIES)
+            .bind(&lease.consumer)
+            .bind(Key::flatten(&outcome.done))
+            .bind(i64::try_from(first.0.len()).unwrap_or(i64::MAX))
+            .execute(tx.conn())
+            .await
+            .map_err(|e| lease.home.error(e))?;
+    }
+    set_aside(&mut tx, lease, &outcome.failed, policy).await?;
+    tx.commit().await
+}
+
+impl SetAside {
+    /// A key with the reason, and the error that gave it.
+    pub(crate) fn new(key: Key, reason: Reason, error: Option<&crate::error::Error>) -> Self {
+        let sqlstate = error.and_then(crate::error::Error::sqlstate);
+        Self { key, reason, sqlstate, error: error.map(|e| e.message.clone()) }
+    }
+}

@@ -1,0 +1,110 @@
+//! Changing what definitions may do: states and the kill switch. Both live in the parent's database, so they act whoever
+//! runs the work.
+
+use lfk_sql::statements;
+use sqlx::Row as _;
+
+use crate::database::{Database, Purpose};
+use crate::definition::{LooseForeignKey, State};
+use crate::error::{Error, ErrorKind, Result};
+use crate::pair;
+use crate::report::StateChange;
+
+/// Log rows counted for "keys that have left the log".
+const COUNT_ROWS: i64 = 1_000_000;
+/// Attempts to change a state that somebody else changes at the same time.
+const TRIES: u32 = 20;
+
+/// Gives one definition a state. From observe or canary to active, the cursor goes back to the start of what the log keeps,
+/// unless `from_now`.
+pub(crate) async fn set_state(
+    home: &Database,
+    definition: &LooseForeignKey,
+    to: State,
+    from_now: bool,
+) -> Result<StateChange> {
+    pair::check_identity(home).await?;
+    for _ in 0..TRIES {
+        if let Some(change) = try_set_state(home, &definition.name, to, from_now).await? {
+            return Ok(change);
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(rand::random_range(20..100))).await;
+    }
+    Err(Error::new(ErrorKind::TimedOut, "its state could not be changed: somebody else holds its cursor")
+        .in_database(home.name())
+        .for_definition(&definition.name)
+        .with_hint("try again"))
+}
+
+/// One attempt: a single transaction. `None` when somebody was faster or holds the ring.
+async fn try_set_state(home: &Database, name: &str, to: State, from_now: bool) -> Result<Option<StateChange>> {
+    let (from, observed) = read_state(home, name).await?;
+    let activates = to == State::Active && matches!(from, State::Observe | State::Canary);
+    let keys_left_log = if activates && !from_now { keys_left_log(home, name, observed).await? } else { 0 };
+    let mut tx = home.begin(Purpose::Log).await?;
+    if activates {
+        let taken: bool =
+            sqlx::query_scalar(statements::TRY_RING_LOCK).fetch_one(tx.conn()).await.map_err(|e| home.error(e))?;
+        if !taken {
+            return Ok(None);
+        }
+        // The first statement of the transaction that writes, because one of the two takes a snapshot.
+        let sql = if from_now { statements::FORWARD_CURSOR } else { statements::REWIND_CURSOR };
+        sqlx::query(sql).bind(name).execute(tx.conn()).await.map_err(|e| home.error(e))?;
+    }
+    let changed = sqlx::query(statements::SET_STATE)
+        .bind(name)
+        .bind(to.as_str())
+        .bind(from.as_str())
+        .execute(tx.conn())
+        .await
+        .map_err(|e| home.error(e))?
+        .rows_affected();
+    if changed == 0 {
+        return Ok(None);
+    }
+    tx.commit().await?;
+    tracing::info!(definition = name, from = %from, to = %to, "state changed");
+    let rewound = activates && !from_now;
+    Ok(Some(StateChange { name: name.to_owned(), from, to, rewound, keys_left_log }))
+}
+
+async fn read_state(home: &Database, name: &str) -> Result<(State, i64)> {
+    let mut tx = home.begin(Purpose::Log).await?;
+    let row = sqlx::query(statements::READ_STATE)
+        .bind(name)
+        .fetch_optional(tx.conn())
+        .await
+        .map_err(|e| pair::missing(home, e))?;
+    tx.commit().await?;
+    let row = row.ok_or_else(|| {
+        Error::new(ErrorKind::NotInstalled, "it is not installed")
+            .in_database(home.name())
+            .for_definition(name)
+            .with_hint("run `lfk install`")
+    })?;
+    Ok((State::from_sql(row.get("state")), row.get("observed_keys")))
+}
+
+/// Keys that were observed and that the log no longer holds.
+async fn keys_left_log(home: &Database, name: &str, observed: i64) -> Result<i64> {
+    let mut tx = home.begin(Purpose::Log).await?;
+    let logged: i64 = sqlx::query_scalar(statements::COUNT_LOGGED)
+        .bind(name)
+        .bind(COUNT_ROWS)
+        .fetch_one(tx.conn())
+        .await
+        .map_err(|e| home.error(e))?;
+    tx.commit().await?;
+    Ok((observed - logged).max(0))
+}
+
+/// Turns the kill switch of a database.
+pub(crate) async fn set_stopped(home: &Database, stopped: bool) -> Result<()> {
+    pair::check_identity(home).await?;
+    let mut tx = home.begin(Purpose::Log).await?;
+    sqlx::query(statements::SET_STOPPED).bind(stopped).execute(tx.conn()).await.map_err(|e| home.error(e))?;
+    tx.commit().await?;
+    tracing::info!(database = home.name(), stopped, "kill switch");
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! How everything stands, read from the databases: nothing here is counted in memory.
+
+use std::collections::HashMap;
+
+use lfk_sql::statements;
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
+
+use crate::database::{Database, Purpose};
+use crate::definition::{LooseForeignKey, State};
+use crate::error::Result;
+use crate::pair;
+use crate::report::{DefinitionStatus, Status, WorkerStatus};
+
+/// Log rows counted for each definition; beyond them the number of pending keys is a lower bound.
+const COUNT_ROWS: i64 = 1_000_000;
+
+/// Asks every database that has a key log of these definitions.
+pub(crate) async fn status(homes: &[&Database], definitions: &[LooseForeignKey]) -> Result<Status> {
+    let mut status = Status::default();
+    let mut found: HashMap<String, DefinitionStatus> = HashMap::new();
+    let mut notes: HashMap<String, String> = HashMap::new();
+    for home in homes {
+        match read_home(home).await {
+            Ok((rows, workers)) => {
+                found.extend(rows.iter().map(|row| (row.get::<String, _>("name"), definition_status(row))));
+                status.workers.extend(workers);
+            }
+            Err(error) => {
+                let note = format!("{}: {}", home.name(), error.message);
+                notes.insert(home.name().to_owned(), error.message.clone());
+                status.unreachable.push(note);
+                if homes.len() == status.unreachable.len() {
+                    return Err(error);
+                }
+            }
+        }
+    }
+    for definition in definitions {
+        let known = found.remove(&definition.name);
+        let note = notes.get(&definition.parent.database).cloned();
+        status.loose_foreign_keys.push(known.unwrap_or_else(|| unknown(&definition.name, note)));
+    }
+    Ok(status)
+}
+
+async fn read_home(home: &Database) -> Result<(Vec<PgRow>, Vec<WorkerStatus>)> {
+    let mut tx = home.begin(Purpose::Log).await?;
+    let rows = sqlx::query(statements::STATUS)
+        .bind(COUNT_ROWS)
+        .fetch_all(tx.conn())
+        .await
+        .map_err(|e| pair::missing(home, e))?;
+    let workers = sqlx::query(statements::LIST_WORKERS).fetch_all(tx.conn()).await.map_err(|e| home.error(e))?;
+    tx.commit().await?;
+    Ok((rows, workers.iter().map(|row| worker_status(home, row)).collect()))
+}
+
+fn definition_status(row: &PgRow) -> DefinitionStatus {
+    let waiting: i64 = row.get("waiting");
+    let ages = [row.get::<Option<f64>, _>("oldest_seconds"), row.get::<Option<f64>, _>("oldest_retry_seconds")];
+    let stopped: bool = row.get("stopped");
+    let condition: String = row.get("condition");
+    DefinitionStatus {
+        name: row.get("name"),
+        state: Some(State::from_sql(row.get("state"))),
+        pending_keys: row.get::<i64, _>("log_keys") + waiting,
+        pending_is_lower_bound: row.get::<i64, _>("log_rows") >= COUNT_ROWS,
+        oldest_pending_seconds: ages.into_iter().flatten().reduce(f64::max),
+        keys_per_second: row.get("keys_per_second"),
+        rows_affected_total: row.get("rows_affected_total"),
+        keys_total: row.get("keys_total"),
+        observed_keys: row.get("observed_keys"),
+        resurrected_total: row.get("resurrected_total"),
+        retries: waiting,
+        quarantined: row.get("quarantined"),
+        condition: if stopped { "stopped".to_owned() } else { condition },
+        note: if stopped { Some("the kill switch is on: `lfk start --all`".to_owned()) } else { row.get("note") },
+    }
+}
+
+fn worker_status(home: &Database, row: &PgRow) -> WorkerStatus {
+    WorkerStatus {
+        id: row.get::<uuid::Uuid, _>("id").to_string(),
+        database: home.name().to_owned(),
+        host: row.get("host"),
+        pid: row.get("pid"),
+        version: row.get("version"),
+        seen_seconds_ago: row.get("seen_seconds_ago"),
+        consumers: row.get("consumers"),
+    }
+}
+
+fn unknown(name: &str, unreachable: Option<String>) -> DefinitionStatus {
+    let note = unreachable.unwrap_or_else(|| "not installed: run `lfk install`".to_owned());
+    DefinitionStatus {
+        name: name.to_owned(),
+        state: None,
+        pending_keys: 0,
+        pending_is_lower_bound: true,
+        oldest_pending_seconds: None,
+        keys_per_second: 0.0,
+        rows_affected_total: 0,
+        keys_total: 0,
+        observed_keys: 0,
+        resurrected_total: 0,
+        retries: 0,
+        quarantined: 0,
+        condition: "unknown".to_owned(),
+        note: Some(note),
+    }
+}

@@ -1,0 +1,399 @@
+//! The loop that reads the key log of one database and gives consumers their turns.
+//!
+//! The cursor rows are authoritative for who works on what; a worker only remembers how fast each consumer goes and when it
+//! may be tried again. Nothing here waits while a transaction is open. A worker that dies leaves its leases to run out and
+//! its row in `lfk.worker` to go stale.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lfk_sql::statements;
+use sqlx::Row as _;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::clean::{Class, Pace, classify};
+use crate::consumer::{Effort, End, Turn};
+use crate::context::Context;
+use crate::database::{Database, Purpose};
+use crate::definition::State;
+use crate::error::{Error, ErrorKind, Result};
+use crate::schedule::{Candidate, pick};
+use crate::{capture, pair};
+
+/// How often the log is probed when nothing was found.
+const IDLE_POLL: Duration = Duration::from_millis(250);
+/// How often it is probed while turns run.
+const BUSY_POLL: Duration = Duration::from_millis(50);
+/// A turn gives its lease back after this long, so that consumers and workers share by time.
+const QUANTUM: Duration = Duration::from_secs(2);
+/// Turns of one worker at the same time.
+const PARALLEL_TURNS: usize = 4;
+/// How often a worker says that it is alive, and how long it counts as alive without saying so.
+const HEARTBEAT: Duration = Duration::from_secs(3);
+const ALIVE_SECONDS: f64 = 12.0;
+/// How often new partitions are covered and idle cursors moved.
+const UPKEEP: Duration = Duration::from_secs(60);
+/// How often a tick is offered; the database keeps one in 30 s.
+const TICK: Duration = Duration::from_secs(30);
+/// The longest wait before a failed definition or database is tried again.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+
+/// Reads one database's key log.
+pub(crate) struct Worker {
+    ctx: Arc<Context>,
+    home: Database,
+    /// One per worker process and database; fences compare it with the token.
+    id: Uuid,
+    stop: CancellationToken,
+    turns: JoinSet<Finished>,
+    consumers: HashMap<String, Consumer>,
+    live_workers: usize,
+    due: Due,
+}
+
+/// What a worker remembers of a consumer. Losing it costs a little speed.
+struct Consumer {
+    running: bool,
+    pace: Pace,
+    served: Option<Instant>,
+    failures: u32,
+    not_before: Option<Instant>,
+}
+
+/// When each recurring duty was last done.
+#[derive(Default)]
+struct Due {
+    identity: bool,
+    heartbeat: Option<Instant>,
+    upkeep: Option<Instant>,
+    tick: Option<Instant>,
+}
+
+struct Finished {
+    name: String,
+    result: Result<End>,
+    pace: Pace,
+    effort: Effort,
+    was_troubled: bool,
+}
+
+impl Worker {
+    pub(crate) fn new(ctx: Arc<Context>, home: Database, stop: CancellationToken) -> Self {
+        Self {
+            ctx,
+            home,
+            id: Uuid::new_v4(),
+            stop,
+            turns: JoinSet::new(),
+            consumers: HashMap::new(),
+            live_workers: 1,
+            due: Due::default(),
+        }
+    }
+
+    /// Works until it is stopped. A database that is away is waited for; everything else about it goes on when it returns.
+    ///
+    /// # Errors
+    /// Only when a test killed it.
+    pub(crate) async fn run(mut self) -> Result<()> {
+        let mut failures = 0;
+        while !self.stop.is_cancelled() {
+            let wait = match self.round().await {
+                Ok(started) => {
+                    failures = 0;
+                    if started || !self.turns.is_empty() { BUSY_POLL } else { IDLE_POLL }
+                }
+                Err(error) if error.kind == ErrorKind::Crashed => return Err(error),
+                Err(error) => {
+                    failures += 1;
+                    self.ctx.troubles.note(self.home.name(), &error);
+                    if failures == 1 {
+                        tracing::warn!(database = self.home.name(), error = %error, hint = error.hint, "the key log cannot be read; it is tried again");
+                    }
+                    self.due.identity = false;
+                    backoff(failures)
+                }
+            };
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = tokio::time::sleep(wait) => {}
+                Some(finished) = self.turns.join_next(), if !self.turns.is_empty() => self.finish(finished).await?,
+            }
+        }
+        self.wind_down().await
+    }
+
+    /// One look at the log. Answers whether a turn was started.
+    async fn round(&mut self) -> Result<bool> {
+        if !self.due.identity {
+            pair::check_identity(&self.home).await?;
+            self.due.identity = true;
+        }
+        if is_due(self.due.heartbeat, HEARTBEAT) {
+            self.live_workers = self.heartbeat().await?;
+            self.due.heartbeat = Some(Instant::now());
+        }
+        let candidates = self.probe().await?;
+        self.ctx.troubles.clear(self.home.name());
+        let free = PARALLEL_TURNS.saturating_sub(self.turns.len());
+        let chosen = pick(candidates, self.id, self.live_workers, free);
+        let started = !chosen.is_empty();
+        for candidate in chosen {
+            self.start_turn(candidate);
+        }
+        self.upkeep().await?;
+        Ok(started)
+    }
+
+    /// The consumers that have work, with what this worker remembers of each.
+    async fn probe(&mut self) -> Result<Vec<Candidate>> {
+        let mut tx = self.home.begin(Purpose::Log).await?;
+        let rows = sqlx::query(statements::PROBE.clone().into_sql_str())
+            .bind(self.ctx.policy.longest_wait.as_secs_f64())
+            .fetch_all(tx.conn())
+            .await
+            .map_err(|e| pair::missing(&self.home, e))?;
+        tx.commit().await?;
+        let now = Instant::now();
+        let candidates = rows.iter().filter_map(|row| {
+            let name: String = row.get("consumer");
+            let state = State::from_sql(row.get("state"));
+            let ours = self.ctx.definition(&name).is_some_and(|d| d.parent.database == self.home.name());
+            let has_work =
+                row.get::<bool, _>("log_work") || (state == State::Active && row.get::<bool, _>("retry_work"));
+            let known = self.consumers.get(&name);
+            let resting = known.is_some_and(|c| c.running || c.not_before.is_some_and(|until| until > now));
+            has_work.then(|| Candidate {
+                may_run: ours && !resting,
+                holder: row.get::<bool, _>("leased").then(|| row.get::<Option<Uuid>, _>("owner")).flatten(),
+                troubled: row.get::<&str, _>("condition") != "ok",
+                served: known.and_then(|c| c.served),
+                name,
+            })
+        });
+        Ok(candidates.collect())
+    }
+
+    fn start_turn(&mut self, candidate: Candidate) {
+        let name = candidate.name;
+        let target = self.ctx.target;
+        let consumer = self.consumers.entry(name.clone()).or_insert_with(|| Consumer {
+            running: false,
+            pace: Pace::new(target),
+            served: None,
+            failures: 0,
+            not_before: None,
+        });
+        consumer.running = true;
+        consumer.served = Some(Instant::now());
+        let mut pace = consumer.pace.clone();
+        let (ctx, home, owner, stop) = (self.ctx.clone(), self.home.clone(), self.id, self.stop.clone());
+        self.turns.spawn(async move {
+            let mut effort = Effort::default();
+            let result = ctx.turn(&name, &home, owner, &stop, QUANTUM, &mut pace, &mut effort).await;
+            Finished { name, result, pace, effort, was_troubled: candidate.troubled }
+        });
+    }
+
+    /// Books a turn that ended: metrics, the note in the definition's row, and when to try again.
+    async fn finish(&mut self, finished: std::result::Result<Finished, tokio::task::JoinError>) -> Result<()> {
+        let Finished { name, result, pace, effort, was_troubled } = finished
+            .map_err(|e| Error::new(ErrorKind::Crashed, format!("a turn died: {e}")).in_database(self.home.name()))?;
+        metrics::counter!("lfk_keys_total", "definition" => name.clone()).increment(effort.keys);
+        metrics::counter!("lfk_rows_affected_total", "definition" => name.clone()).increment(effort.rows);
+        let Some(consumer) = self.consumers.get_mut(&name) else { return Ok(()) };
+        consumer.running = false;
+        consumer.pace = pace;
+        consumer.not_before = None;
+        let trouble = match result {
+            Ok(End::SweepNeeded) => Some(sweep_needed()),
+            Ok(_) => None,
+            Err(error) if error.kind == ErrorKind::Crashed => return Err(error),
+            Err(error) if error.kind == ErrorKind::LeaseLost => {
+                tracing::info!(definition = name, "the lease went to another worker");
+                None
+            }
+            Err(error) => Some(error),
+        };
+        match trouble {
+            None => {
+                consumer.failures = 0;
+                self.ctx.troubles.clear(&name);
+                if was_troubled {
+                    self.note(&name, "ok", None).await;
+                }
+            }
+            Some(error) => {
+                let (condition, note) = (condition_of(&error), describe(&error));
+                consumer.failures += 1;
+                consumer.not_before = Some(Instant::now() + backoff(consumer.failures));
+                if consumer.failures == 1 {
+                    tracing::warn!(
+                        definition = name,
+                        condition,
+                        note,
+                        "the definition does not get on; it is tried again"
+                    );
+                }
+                // In a database that is not ours to work in, not even a note is written.
+                let foreign = error.kind == ErrorKind::Refused && error.database.as_deref() == Some(self.home.name());
+                if !foreign {
+                    self.note(&name, condition, Some(&note)).await;
+                }
+                self.ctx.troubles.note(&name, &error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Best effort: a note that cannot be written now is written with the next failure.
+    async fn note(&self, name: &str, condition: &str, note: Option<&str>) {
+        let write = async {
+            let mut tx = self.home.begin(Purpose::Log).await?;
+            sqlx::query(statements::NOTE_CONDITION)
+                .bind(name)
+                .bind(condition)
+                .bind(note)
+                .execute(tx.conn())
+                .await
+                .map_err(|e| self.home.error(e))?;
+            tx.commit().await
+        };
+        if let Err(error) = write.await {
+            tracing::debug!(definition = name, error = %error, "the note could not be written");
+        }
+    }
+
+    async fn heartbeat(&self) -> Result<usize> {
+        let mut tx = self.home.begin(Purpose::Log).await?;
+        sqlx::query(statements::SEE_WORKER)
+            .bind(self.id)
+            .bind(&self.ctx.host)
+            .bind(i32::try_from(std::process::id()).unwrap_or(0))
+            .bind(env!("CARGO_PKG_VERSION"))
+            .bind(vec!["loose_foreign_keys"])
+            .execute(tx.conn())
+            .await
+            .map_err(|e| self.home.error(e))?;
+        let live: i64 = sqlx::query_scalar(statements::LIVE_WORKERS)
+            .bind(ALIVE_SECONDS)
+            .fetch_one(tx.conn())
+            .await
+            .map_err(|e| self.home.error(e))?;
+        tx.commit().await?;
+        Ok(usize::try_from(live).unwrap_or(1).max(1))
+    }
+
+    /// Ticks, new partitions, idle cursors.
+    async fn upkeep(&mut self) -> Result<()> {
+        if is_due(self.due.tick, TICK) {
+            let mut tx = self.home.begin(Purpose::Log).await?;
+            sqlx::query(statements::TICK).execute(tx.conn()).await.map_err(|e| self.home.error(e))?;
+            tx.commit().await?;
+            self.due.tick = Some(Instant::now());
+        }
+        if !is_due(self.due.upkeep, UPKEEP) {
+            return Ok(());
+        }
+        self.due.upkeep = Some(Instant::now());
+        for sql in &self.ctx.log_sql.idle_move {
+            let mut tx = self.home.begin(Purpose::Log).await?;
+            sqlx::query(sql.clone()).execute(tx.conn()).await.map_err(|e| self.home.error(e))?;
+            tx.commit().await?;
+        }
+        for gap in capture::cover(&self.home).await? {
+            tracing::warn!(
+                database = self.home.name(),
+                relation = gap.relation,
+                outcome = gap.outcome,
+                detail = gap.detail,
+                "a part of a parent's tree is not covered"
+            );
+        }
+        Ok(())
+    }
+
+    /// Lets the running batches end, books them, and takes the worker's row along.
+    async fn wind_down(mut self) -> Result<()> {
+        while let Some(finished) = self.turns.join_next().await {
+            self.finish(finished).await?;
+        }
+        let forget = async {
+            let mut tx = self.home.begin(Purpose::Log).await?;
+            sqlx::query(statements::FORGET_WORKER)
+                .bind(self.id)
+                .execute(tx.conn())
+                .await
+                .map_err(|e| self.home.error(e))?;
+            tx.commit().await
+        };
+        // The row goes stale by itself when the database is away.
+        let _ = forget.await;
+        Ok(())
+    }
+}
+
+fn is_due(last: Option<Instant>, every: Duration) -> bool {
+    last.is_none_or(|last| last.elapsed() >= every)
+}
+
+/// 0.5, 1, 2, 4, then 5 s, with a quarter of jitter so that workers do not come back together.
+fn backoff(failures: u32) -> Duration {
+    let base = Duration::from_millis(250) * 2u32.saturating_pow(failures.min(10));
+    base.min(LONGEST_BACKOFF).mul_f64(rand::random_range(0.75..1.0))
+}
+
+fn sweep_needed() -> Error {
+    Error::new(ErrorKind::SweepNeeded, "sweep needed: a TRUNCATE, or a change of the key columns, left no list of keys")
+}
+
+fn condition_of(error: &Error) -> &'static str {
+    match classify(error) {
+        Class::Hold => "held",
+        _ => "blocked",
+    }
+}
+
+/// The error as a note: never with key values or URLs, which `Error` does not hold.
+fn describe(error: &Error) -> String {
+    let place = error.database.as_deref().map(|d| format!("database \"{d}\": ")).unwrap_or_default();
+    let hint = error.hint.as_deref().map(|h| format!(" ({h})")).unwrap_or_default();
+    format!("{place}{}{hint}", error.message)
+}
+
+impl Context {
+    /// One turn with everything that it borrows.
+    #[expect(clippy::too_many_arguments, reason = "the worker lends each of them for the length of the turn")]
+    pub(crate) async fn turn(
+        &self,
+        name: &str,
+        home: &Database,
+        owner: Uuid,
+        stop: &CancellationToken,
+        quantum: Duration,
+        pace: &mut Pace,
+        effort: &mut Effort,
+    ) -> Result<End> {
+        let missing =
+            || Error::config("the definition speaks of a database that is not configured").for_definition(name);
+        let definition = self.definition(name).ok_or_else(missing)?;
+        let away = self.database(&definition.child.database).ok_or_else(missing)?;
+        let limiter = self.limiter(away.name()).ok_or_else(missing)?;
+        let turn = Turn {
+            definition,
+            home,
+            away,
+            owner,
+            limiter,
+            policy: &self.policy,
+            points: &self.points,
+            log_sql: &self.log_sql,
+            stop,
+            quantum,
+        };
+        turn.take(pace, effort).await.map_err(|e| e.for_definition(name))
+    }
+}

@@ -1,0 +1,2 @@
+-- Purpose: fragment: gives a child's column its value.
+"{column}" = '{value}'

@@ -1,0 +1,2 @@
+-- Purpose: fragment: nulls a child's column.
+"{column}" = NULL

@@ -1,0 +1,2 @@
+-- Purpose: fragment: a column of the child.
+child."{column}"

@@ -1,0 +1,2 @@
+-- Purpose: fragment: the declared condition on a child column.
+child."{column}" OPERATOR(pg_catalog.=) '{value}'

@@ -1,0 +1,2 @@
+-- Purpose: fragment: a parent's column equals a key's.
+parent."{column}" OPERATOR(pg_catalog.=) k."{name}"
