@@ -1,0 +1,3 @@
+-- Purpose: the call of lfk.cover in the printed script.
+-- Locks: see lfk.cover. Repeat: until nothing is created or locked.
+SELECT * FROM lfk.cover();

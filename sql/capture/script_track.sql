@@ -1,0 +1,3 @@
+-- Purpose: the call of lfk.track in the printed script.
+-- Locks: see lfk.track. Repeat: yes.
+SELECT lfk.track('{table}', '{columns}');

@@ -1,0 +1,104 @@
+-- Purpose: makes the missing triggers in the trees of tracked tables (root, sub-roots, leaves, every inheritance level)
+--   and says what is not covered: new partitions have none, people drop and disable triggers, partitions come and go.
+--   max_triggers: at most so many relations are tried, so that few locks are held; the caller repeats until nothing is
+--   'created'. only_table: this table_id only. SECURITY DEFINER, so that a worker needs EXECUTE and no rights on tables.
+-- Outcomes: created, leaf_restored (done); locked (repeat); not_allowed (the detail is the GRANT), disabled,
+--   foreign_table, dropped, failed (lasting); gone, detached (said once).
+-- Whatever may have been deleted unseen leaves a sweep marker once a definition hangs on the table: a gap when it is
+--   noticed, when it ends, and every hour between; a new leaf, because deletes may have been aimed at it before.
+-- Locks: none on relations that are covered. CREATE TRIGGER takes SHARE ROW EXCLUSIVE, DROP TRIGGER (only above a foreign
+--   table) ACCESS EXCLUSIVE, each waited for 100 ms at most.
+-- Index: pg_inherits, pg_trigger by relation. Repeat: yes.
+CREATE OR REPLACE FUNCTION lfk.cover(max_triggers integer DEFAULT NULL, only_table integer DEFAULT NULL)
+RETURNS TABLE (relation text, outcome text, detail text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms' AS $cover$
+#variable_conflict use_column
+DECLARE
+  tried integer := 0;
+  locked integer := 0;
+  t record;
+  r record;
+  op text;
+  found_outcome text;
+  found_detail text;
+  mark boolean;
+  lasting boolean;
+BEGIN
+  RETURN QUERY SELECT * FROM lfk.restore_leaves();
+  FOR t IN SELECT x.*, EXISTS (SELECT FROM lfk.definition d WHERE d.table_id = x.table_id) AS used
+             FROM lfk.tracked x WHERE NOT x.retiring AND (only_table IS NULL OR x.table_id = only_table) ORDER BY x.table_id LOOP
+    IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = t.relation) THEN
+      RETURN QUERY SELECT coalesce((SELECT c.name FROM lfk.covered c WHERE c.table_id = t.table_id AND c.relation = t.relation), t.relation::text), 'dropped',
+                          'the table does not exist any more; lfk install follows a new one of that name, lfk uninstall forgets it';
+      CONTINUE;
+    END IF;
+    mark := false;
+    lasting := false;
+    BEGIN
+      PERFORM lfk.track(t.relation, t.key_columns)
+        WHERE EXISTS (SELECT FROM unnest(ARRAY['d', 'u', 't']) f WHERE to_regprocedure(format('lfk.lfk_%s_%s()', t.table_id, f)) IS NULL);
+    EXCEPTION WHEN OTHERS THEN
+      RETURN QUERY SELECT t.relation::text, 'failed', SQLERRM;
+      CONTINUE;
+    END;
+    FOR r IN SELECT * FROM lfk.coverage(t.table_id) c ORDER BY c.known IS NOT DISTINCT FROM 'covered', random() LOOP
+      IF cardinality(r.missing) = 0 AND cardinality(r.unwanted) = 0 THEN
+        found_outcome := r.outcome;
+        found_detail := r.detail;
+      ELSIF tried >= max_triggers OR locked >= 10 THEN
+        -- The rest waits for the next call; what is locked is said, since nobody else would.
+        IF locked >= 10 THEN
+          RETURN QUERY SELECT r.name, 'locked', 'not tried: too many tables are locked at the moment';
+        END IF;
+        CONTINUE;
+      ELSE
+        tried := tried + 1;
+        BEGIN
+          FOREACH op IN ARRAY r.unwanted LOOP
+            EXECUTE format('DROP TRIGGER %I ON %s', op, r.relation::regclass);
+          END LOOP;
+          FOREACH op IN ARRAY r.missing LOOP
+            EXECUTE format('CREATE TRIGGER lfk_%s_%s AFTER %s ON %s %s FOR EACH STATEMENT EXECUTE FUNCTION lfk.lfk_%s_%s()', t.table_id, op,
+              CASE op WHEN 'd' THEN 'DELETE' WHEN 'u' THEN 'UPDATE' ELSE 'TRUNCATE' END, r.relation::regclass,
+              CASE op WHEN 'd' THEN 'REFERENCING OLD TABLE AS lfk_old' WHEN 'u' THEN 'REFERENCING OLD TABLE AS lfk_old NEW TABLE AS lfk_new' ELSE '' END,
+              t.table_id, op);
+          END LOOP;
+          found_outcome := r.outcome;
+          found_detail := r.detail;
+          mark := true;
+          IF cardinality(r.missing) > 0 THEN
+            RETURN QUERY SELECT r.name, 'created', array_to_string(r.missing, ', ');
+          END IF;
+        EXCEPTION
+          WHEN lock_not_available OR deadlock_detected THEN
+            locked := locked + 1;
+            RETURN QUERY SELECT r.name, 'locked', 'a lock was not free within 100 ms';
+            CONTINUE;
+          WHEN OTHERS THEN
+            found_outcome := 'failed';
+            found_detail := SQLERRM;
+        END;
+      END IF;
+      IF found_outcome <> 'covered' THEN
+        lasting := true;
+        RETURN QUERY SELECT r.name, found_outcome, found_detail;
+      END IF;
+      IF r.known IS DISTINCT FROM found_outcome THEN
+        mark := true;
+        INSERT INTO lfk.covered AS c (table_id, relation, name, outcome) VALUES (t.table_id, r.relation, r.name, found_outcome)
+        ON CONFLICT (table_id, relation) DO UPDATE SET name = excluded.name, outcome = excluded.outcome, noted_at = clock_timestamp();
+      END IF;
+    END LOOP;
+    FOR r IN DELETE FROM lfk.covered c WHERE c.table_id = t.table_id AND NOT EXISTS (SELECT FROM lfk.tree(t.relation) w WHERE w.relation = c.relation)
+             RETURNING c.name, EXISTS (SELECT FROM pg_class k WHERE k.oid = c.relation) AS there LOOP
+      mark := true;
+      RETURN QUERY SELECT r.name, CASE WHEN r.there THEN 'detached' ELSE 'gone' END, format('it is no part of %s any more', t.relation);
+    END LOOP;
+    IF t.used AND (mark OR (lasting AND coalesce(t.marked_at, '-infinity') < clock_timestamp() - interval '1 hour')) THEN
+      INSERT INTO lfk.key_log (table_id, op) VALUES (t.table_id, 's');
+      UPDATE lfk.tracked x SET marked_at = clock_timestamp() WHERE x.table_id = t.table_id;
+    END IF;
+  END LOOP;
+END $cover$;
+REVOKE ALL ON FUNCTION lfk.cover(integer, integer) FROM PUBLIC;
+COMMENT ON FUNCTION lfk.cover(integer, integer) IS 'Makes missing triggers on tracked tables and their partitions; returns what it did and what is not covered.';
