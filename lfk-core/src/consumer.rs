@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::clean::{Cleaner, Pace, Shape, Tally};
-use crate::cursor::{self, Buffer, Claim, Lease, LogSql, Move, Next, OutOfOrder, Position, Progress};
+use crate::cursor::{self, Buffer, Claim, Lease, LogRow, LogSql, Move, Next, OutOfOrder, Position, Progress};
 use crate::database::{Database, Purpose};
 use crate::definition::{LooseForeignKey, State};
 use crate::error::{Error, ErrorKind, Result};
@@ -26,8 +26,12 @@ use crate::retry::{self, Outcome, RetryPolicy};
 
 /// The cursor moves about once a second: each move leaves a dead row version behind, and a crash repeats a second of work.
 const ADVANCE_EVERY: Duration = Duration::from_secs(1);
-/// Log rows of a page. A row holds up to a thousand keys.
-const PAGE_ROWS: i64 = 200;
+/// Log rows of the first page. A row holds up to a thousand keys, or one.
+const FIRST_PAGE_ROWS: i64 = 100;
+/// Log rows of a page at most.
+const MAX_PAGE_ROWS: i64 = 5_000;
+/// Keys that a page should hold: a few batches, and little memory.
+const PAGE_KEYS: i64 = 20_000;
 /// Retries of a turn at most, so that they cannot crowd out the log.
 const RETRIES_A_TURN: i64 = 200;
 
@@ -128,6 +132,7 @@ impl Turn<'_> {
         let mut progress = Progress::default();
         let mut advanced = Instant::now();
         let mut more_pages = true;
+        let mut page_rows = FIRST_PAGE_ROWS;
         let mut read_any = false;
         // The last row whose keys are all done, never merely handed out.
         let mut done = None;
@@ -169,14 +174,14 @@ impl Turn<'_> {
                     return Err(self.unknown_payload());
                 }
                 Next::Empty if more_pages => {
-                    // The page begins behind the stored position, so everything read before has to be stored first.
-                    self.advance(lease, done, &mut progress, advanced).await?;
-                    advanced = Instant::now();
-                    let page = cursor::read_page(lease, self.log_sql, PAGE_ROWS, shape.width()).await?;
+                    let after = buffer.last_read();
+                    let page = cursor::read_page(lease, self.log_sql, after, page_rows, shape.width()).await?;
                     self.pass(Point::PageRead).await?;
-                    more_pages = i64::try_from(page.len()).is_ok_and(|rows| rows >= PAGE_ROWS);
+                    more_pages = i64::try_from(page.len()).is_ok_and(|rows| rows >= page_rows);
+                    page_rows = next_page_rows(&page);
                     buffer.push_page(page).map_err(|OutOfOrder| self.out_of_order())?;
                     if self.state(lease).await? != state {
+                        self.advance(lease, done, &mut progress, advanced).await?;
                         return Ok(WindowEnd::Interrupted);
                     }
                 }
@@ -291,6 +296,14 @@ enum WindowEnd {
     Closed { read_any: bool },
     Interrupted,
     Marker,
+}
+
+/// Rows of the next page, from the keys that a row of this one holds on average.
+fn next_page_rows(page: &[LogRow]) -> i64 {
+    let keys: usize = page.iter().map(|row| row.entry.key_count()).sum();
+    let rows = i64::try_from(page.len()).unwrap_or(i64::MAX).max(1);
+    let keys = i64::try_from(keys).unwrap_or(i64::MAX).max(1);
+    (PAGE_KEYS.saturating_mul(rows) / keys).clamp(FIRST_PAGE_ROWS / 4, MAX_PAGE_ROWS)
 }
 
 impl Progress {

@@ -100,7 +100,7 @@ impl Database {
         options = options.options([("statement_timeout", "30s"), ("idle_in_transaction_session_timeout", "30s")]);
         let pool = PgPoolOptions::new()
             .max_connections(12)
-            .acquire_timeout(Duration::from_secs(5))
+            .acquire_timeout(Duration::from_secs(3))
             .idle_timeout(Duration::from_secs(60))
             .connect_lazy_with(options);
         Ok(Self { name, pool, limits: Limits::default() })

@@ -1,11 +1,15 @@
--- Purpose: the next rows of an open window, in the order of (xid, id). $1 consumer, $2 token, $3 row limit.
+-- Purpose: the next rows of an open window, in the order of (xid, id). $1 consumer, $2 token, $3 row limit,
+--   $4 and $5 the last (xid, id) that the caller has read: the page begins behind it or behind the stored position.
 --   The window is the set of xids visible in cur and not in prev, as disjoint ranges: each transaction that prev saw
 --   running and cur saw finished, then everything from xmax(prev) to xmax(cur), cut at each transaction still running.
 --   One OR over both kinds would be a filter, and would walk again what the kept log has already consumed.
 -- Locks: ACCESS SHARE. Index: key_log_position, one range scan per range and leaf, no filter.
 -- Repeat: only reads. The caller asserts that (xid, id) rises; fewer rows than the limit mean that the window has no more.
 WITH c AS MATERIALIZED (
-  SELECT table_id, prev, cur, pos_xid, pos_id FROM lfk.cursor WHERE consumer = $1 AND token = $2 AND cur IS NOT NULL
+  SELECT table_id, prev, cur,
+         CASE WHEN (pos_xid, pos_id) < ($4::text::xid8, $5::int8) THEN $4::text::xid8 ELSE pos_xid END AS pos_xid,
+         CASE WHEN (pos_xid, pos_id) < ($4::text::xid8, $5::int8) THEN $5::int8 ELSE pos_id END AS pos_id
+    FROM lfk.cursor WHERE consumer = $1 AND token = $2 AND cur IS NOT NULL
 ), seg AS MATERIALIZED (
   SELECT x AS lo_xid, -1::bigint AS lo_id, x AS hi_xid, 9223372036854775807 AS hi_id
     FROM c, pg_snapshot_xip(c.prev) x WHERE pg_visible_in_snapshot(x, c.cur)

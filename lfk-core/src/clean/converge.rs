@@ -27,6 +27,9 @@ use crate::retry::{Reason, SetAside};
 /// 10 s after its re-check.
 const DEADLINE: Duration = Duration::from_secs(5);
 
+/// A re-check older than this is made anew before the next leaf, however long its statement had to wait for its turn.
+const FRESH: Duration = Duration::from_secs(2);
+
 /// What converging a batch came to.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
@@ -48,6 +51,15 @@ pub(crate) struct Cleaner<'a> {
     pub(crate) points: &'a Points,
 }
 
+/// What both databases said, and until when it may be acted on.
+struct Truth {
+    seen: Instant,
+    /// By the clock of the children's database.
+    deadline: f64,
+    leaves: Vec<TableName>,
+    absent: Vec<Key>,
+}
+
 /// What one attempt at a piece came to.
 #[derive(Default)]
 struct Attempt {
@@ -57,6 +69,8 @@ struct Attempt {
     stuck: Vec<Key>,
     /// A capped statement was full: these keys have more.
     more: Vec<Key>,
+    /// A statement began after the deadline and did nothing.
+    late: bool,
 }
 
 /// What one statement on one leaf did.
@@ -102,7 +116,8 @@ impl Cleaner<'_> {
             return;
         }
         if piece.stuck {
-            let aside = attempt.stuck.into_iter().map(|key| SetAside::new(key, Reason::StillThere, None));
+            let reason = if attempt.late { Reason::TimedOut } else { Reason::StillThere };
+            let aside = attempt.stuck.into_iter().map(|key| SetAside::new(key, reason, None));
             tally.set_aside.extend(aside);
         } else {
             work.push(Piece::stuck(attempt.stuck, piece.cap));
@@ -129,33 +144,46 @@ impl Cleaner<'_> {
     }
 
     async fn attempt(&mut self, piece: &Piece) -> Result<Attempt> {
-        let (deadline, leaves) = self.read_deadline().await?;
-        self.points.pass(Point::DeadlineSet, &self.lease.consumer).await?;
-        let absent = self.recheck(&piece.keys).await?;
-        self.points.pass(Point::Rechecked, &self.lease.consumer).await?;
-        let mut attempt = Attempt { resurrected: (piece.keys.len() - absent.len()) as u64, ..Attempt::default() };
-        if absent.is_empty() {
-            return Ok(attempt);
-        }
-        let columns = Key::by_column(&absent, self.shape.width());
+        let mut truth = self.look(&piece.keys).await?;
+        let mut attempt = Attempt::default();
         let mut doubtful = Vec::new();
         let mut full = false;
-        for leaf in &leaves {
-            let done = self.clean_leaf(leaf, piece, &columns, deadline).await?;
+        for leaf in truth.leaves.clone() {
+            self.limiter.statement().await;
+            if truth.seen.elapsed() > FRESH {
+                truth = self.look(&truth.absent).await?;
+            }
+            if truth.absent.is_empty() {
+                break;
+            }
+            let columns = Key::by_column(&truth.absent, self.shape.width());
+            let done = self.clean_leaf(&leaf, piece, &columns, truth.deadline).await?;
             attempt.rows += done.rows;
+            attempt.late |= done.late;
             full |= done.full;
             // A capped statement leaves out what is locked; the others leave out only what a trigger kept.
             if done.late || done.may_swallow || (piece.form == Form::Capped && !done.full) {
                 doubtful.push(leaf);
             }
         }
+        attempt.resurrected = (piece.keys.len() - truth.absent.len()) as u64;
         if full {
             // More rows of the same keys: the next round re-checks them anew, and its last one proves that none is left.
-            attempt.more = absent;
-            return Ok(attempt);
+            attempt.more = truth.absent;
+        } else if !truth.absent.is_empty() {
+            attempt.stuck = self.remaining(&doubtful, &truth.absent).await?;
         }
-        attempt.stuck = self.remaining(&doubtful, &columns, &absent).await?;
         Ok(attempt)
+    }
+
+    /// Steps A and B: from now until the deadline, these keys have no parent.
+    async fn look(&self, keys: &[Key]) -> Result<Truth> {
+        let seen = Instant::now();
+        let (deadline, leaves) = self.read_deadline().await?;
+        self.points.pass(Point::DeadlineSet, &self.lease.consumer).await?;
+        let absent = self.recheck(keys).await?;
+        self.points.pass(Point::Rechecked, &self.lease.consumer).await?;
+        Ok(Truth { seen, deadline, leaves, absent })
     }
 
     /// (A) The clock of the children's database, and the tables that hold rows.
@@ -231,7 +259,6 @@ impl Cleaner<'_> {
         columns: &[Vec<String>],
         deadline: f64,
     ) -> Result<LeafDone> {
-        self.limiter.statement().await;
         self.lease.check()?;
         let began = Instant::now();
         let consumer = &self.lease.consumer;
@@ -273,12 +300,13 @@ impl Cleaner<'_> {
     }
 
     /// The keys that still have children in one of these leaves.
-    async fn remaining(&self, leaves: &[&TableName], columns: &[Vec<String>], keys: &[Key]) -> Result<Vec<Key>> {
+    async fn remaining(&self, leaves: &[TableName], keys: &[Key]) -> Result<Vec<Key>> {
+        let columns = Key::by_column(keys, self.shape.width());
         let mut left = vec![false; keys.len()];
         for leaf in leaves {
             let mut tx = self.away.begin(Purpose::Recheck).await?;
             let mut query = sqlx::query_scalar::<_, i64>(self.shape.remaining(leaf).into_sql_str());
-            for column in columns {
+            for column in &columns {
                 query = query.bind(column);
             }
             let ordinals = query.fetch_all(tx.conn()).await.map_err(|e| self.away.error(e))?;

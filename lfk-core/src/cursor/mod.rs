@@ -8,4 +8,4 @@ mod window;
 pub(crate) use lease::{Claim, LEASE, Lease};
 pub use log_sql::LogSql;
 pub(crate) use position::{Move, Progress, advance, open, read_page};
-pub(crate) use window::{Buffer, Next, OutOfOrder, Position};
+pub(crate) use window::{Buffer, LogRow, Next, OutOfOrder, Position};

@@ -55,14 +55,24 @@ pub(crate) async fn open(lease: &Lease, sql: &LogSql) -> Result<()> {
     tx.commit().await
 }
 
-/// Reads the next rows of the open window; fewer than `limit` mean that it has no more.
-pub(crate) async fn read_page(lease: &Lease, sql: &LogSql, limit: i64, width: usize) -> Result<Vec<LogRow>> {
+/// Reads the next rows of the open window, behind `after` or the stored position; fewer than `limit` mean that it has no
+/// more.
+pub(crate) async fn read_page(
+    lease: &Lease,
+    sql: &LogSql,
+    after: Option<Position>,
+    limit: i64,
+    width: usize,
+) -> Result<Vec<LogRow>> {
     lease.check()?;
+    let after = after.unwrap_or(Position { xid: 0, id: 0 });
     let mut tx = lease.home.begin(Purpose::Log).await?;
     let rows = sqlx::query(sql.page.clone())
         .bind(&lease.consumer)
         .bind(lease.token)
         .bind(limit)
+        .bind(after.xid.to_string())
+        .bind(after.id)
         .fetch_all(tx.conn())
         .await
         .map_err(|e| lease.home.error(e))?;

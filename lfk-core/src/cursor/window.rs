@@ -22,6 +22,13 @@ pub(crate) enum Entry {
     Unknown,
 }
 
+impl Entry {
+    /// Keys that the row holds.
+    pub(crate) fn key_count(&self) -> usize {
+        if let Self::Keys(keys) = self { keys.len() } else { 0 }
+    }
+}
+
 /// A log row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LogRow {
@@ -103,6 +110,11 @@ impl Buffer {
             self.behind = Some(row.at);
             self.taken = 0;
         }
+    }
+
+    /// The last row that was read: the next page begins behind it.
+    pub(crate) fn last_read(&self) -> Option<Position> {
+        self.last_read
     }
 
     /// Where the cursor may stand once everything that was handed out is done: never inside a row.
