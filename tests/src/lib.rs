@@ -17,7 +17,8 @@
 //!
 //! **Nothing stays behind**, whatever ends the test process, `kill -9` included. Every server gets SIGQUIT from the kernel
 //! when the process is gone (`PR_SET_PDEATHSIG`), and a guard process, which waits for the same moment on a pipe, stops
-//! what is left and removes the folder of the run. `LFK_KEEP=1` keeps databases and folders, to look at a failure.
+//! what is left and removes the folder of the run. `LFK_KEEP=1` keeps databases and folders (`/tmp/lfk-*`), to look at a
+//! failure; a server that is started on one of them shows what the test saw.
 //!
 //! **Privileges.** As root the servers run as `nobody`, because PostgreSQL refuses root; otherwise as the current user.
 
