@@ -151,6 +151,7 @@ impl End {
                 _ => return None,
             }
         }
+        // By way of text, because no cast from a float refuses what does not fit.
         format!("{sum:.0}").parse().ok()
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn judge_common(relation: &Relation, end: &End, columns: &[&Ident], f
                     some_of(&foreign)
                 ),
             )
-            .remedy("detach it, or name the tables that are not foreign in definitions of their own"),
+            .remedy("detach the foreign table, or keep its rows in this database"),
         );
     }
     let mut all_there = true;
@@ -146,6 +146,23 @@ pub(super) fn judge_schema_usage(end: &End, findings: &mut Vec<Finding>) {
             Finding::refusal("missing_privilege", message).remedy(format!("GRANT USAGE ON SCHEMA {schema} TO {role};")),
         );
     }
+}
+
+/// Each database of a definition gets schema lfk; where triggers are still to be made, functions in it too.
+pub(super) fn judge_lfk_schema(relation: &Relation, end: &End, makes_functions: bool, findings: &mut Vec<Finding>) {
+    let (server, database) = (&end.server, &relation.database);
+    let role = &server.role;
+    let (what, remedy) = match server.may_create_in_lfk {
+        None if !server.may_create_schema => {
+            ("create schema lfk", format!("GRANT CREATE ON DATABASE {} TO {role};", server.database))
+        }
+        Some(false) if makes_functions => {
+            ("create functions in schema lfk", "run lfk install as the role that owns schema lfk".to_owned())
+        }
+        _ => return,
+    };
+    let message = format!("{role} may not {what} in database {database}");
+    findings.push(Finding::refusal("missing_privilege", message).remedy(remedy));
 }
 
 /// A policy that hides rows makes every statement of ours an error, because `row_security` is off.

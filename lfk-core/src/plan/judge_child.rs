@@ -5,7 +5,7 @@ use lfk_sql::Ident;
 use super::catalog::{Column, End, Member};
 use super::finding::{column_text, some_of, sql_name, table_text};
 use super::index;
-use super::judge::{judge_common, judge_schema_usage, row_security_refusal};
+use super::judge::{judge_common, judge_lfk_schema, judge_schema_usage, row_security_refusal};
 use super::key_type::KeyType;
 use crate::definition::{LooseForeignKey, OnDelete};
 use crate::report::Finding;
@@ -137,7 +137,13 @@ fn judge_nulls(definition: &LooseForeignKey, child: &End) -> Vec<Finding> {
 /// Columns that the action cannot write.
 fn judge_changed(definition: &LooseForeignKey, child: &End, root: &Member) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for name in changed_columns(definition) {
+    let changed = changed_columns(definition);
+    let twice = changed.iter().enumerate().any(|(at, c)| changed[..at].contains(c));
+    if definition.on_delete != OnDelete::Delete && (twice || changed.is_empty()) {
+        let message = format!("on_delete = {} must name each column once, and at least one", definition.on_delete);
+        findings.push(Finding::refusal("nothing_to_set", message).remedy("correct on_delete in the definition"));
+    }
+    for name in changed {
         let place = column_text(&root.name, name);
         let Some(column) = child.column(root, name) else { continue };
         if column.generated || column.always_identity {
@@ -197,6 +203,7 @@ fn judge_rules(definition: &LooseForeignKey, child: &End) -> Option<Finding> {
 /// What the worker's statements need on each leaf: they name the leaves, so rights on the root do not help.
 fn judge_privileges(definition: &LooseForeignKey, child: &End, findings: &mut Vec<Finding>) {
     judge_schema_usage(child, findings);
+    judge_lfk_schema(&definition.child, child, false, findings);
     let role = &child.server.role;
     let (mut tables, mut grants) = (Vec::new(), Vec::new());
     for leaf in child.leaves() {

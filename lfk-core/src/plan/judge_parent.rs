@@ -7,7 +7,7 @@ use lfk_sql::Ident;
 use super::catalog::{End, Index, Member};
 use super::finding::{column_list, column_text, some_of, sql_name, table_text};
 use super::index;
-use super::judge::{judge_common, judge_schema_usage, row_security_refusal};
+use super::judge::{judge_common, judge_lfk_schema, judge_schema_usage, row_security_refusal};
 use super::key_type::KeyType;
 use crate::definition::LooseForeignKey;
 use crate::report::Finding;
@@ -103,20 +103,7 @@ fn judge_privileges(definition: &LooseForeignKey, parent: &End, root: &Member, f
         let grants = no_trigger.iter().map(|t| format!("GRANT TRIGGER ON {t} TO {role};"));
         findings.push(refusal(format!("create triggers on {}", some_of(&no_trigger))).remedies(grants));
     }
-    let server = &parent.server;
-    match server.may_create_in_lfk {
-        _ if uncovered.is_empty() => {}
-        None if !server.may_create_schema => {
-            let grant = format!("GRANT CREATE ON DATABASE {} TO {role};", server.database);
-            findings
-                .push(refusal(format!("create schema lfk in database {}", definition.parent.database)).remedy(grant));
-        }
-        Some(false) => {
-            let what = format!("create functions in schema lfk of database {}", definition.parent.database);
-            findings.push(refusal(what).remedy("run lfk install as the role that owns schema lfk"));
-        }
-        _ => {}
-    }
+    judge_lfk_schema(&definition.parent, parent, !uncovered.is_empty(), findings);
     let unread: Vec<&Ident> =
         definition.parent.columns.iter().filter(|c| parent.column(root, c).is_some_and(|c| !c.may_select)).collect();
     if !unread.is_empty() {

@@ -9,7 +9,6 @@ mod judge_parent;
 mod key_type;
 mod predicate;
 
-#[allow(unused_imports, reason = "the cleaning code casts keys with it")]
 pub(crate) use key_type::KeyType;
 
 use lfk_sql::Ident;

@@ -81,14 +81,14 @@ fn index(table_id: i64, columns: &[&str]) -> Index {
     }
 }
 
-/// customer(customer_id integer primary key)
+/// A customer with an integer key.
 fn parent() -> End {
     let key = Index { is_unique: true, ..index(1, &["customer_id"]) };
     let columns = vec![column(1, "customer_id", "integer")];
     End { server: server(), members: vec![member(1, "customer", "r")], columns, indexes: vec![key], ..End::default() }
 }
 
-/// rental(customer_id smallint, kind text, status integer), with an index on customer_id
+/// A rental that refers to a customer by a smallint, which an index leads with.
 fn child() -> End {
     let columns = vec![column(2, "customer_id", "smallint"), column(2, "kind", "text"), column(2, "status", "integer")];
     let indexes = vec![index(2, &["customer_id"])];
@@ -253,6 +253,9 @@ fn columns_that_cannot_be_written_are_refused() {
     let mut short = child();
     short.columns[2].type_name = "character varying(3)".to_owned();
     assert_eq!(refusal(&parent(), &short, long).code, "value_unreadable");
+    let both = || (ident("status"), Some("4".to_owned()));
+    assert_eq!(refusal(&parent(), &child(), OnDelete::Set(vec![both(), both()])).code, "nothing_to_set");
+    assert_eq!(refusal(&parent(), &child(), OnDelete::Set(Vec::new())).code, "nothing_to_set");
     let bad = [Unreadable { column: ident("status"), why: "invalid input syntax".to_owned() }];
     let found = judge_child(&definition(set()), &parent(), &child(), &bad);
     assert!(found[0].refuses && found[0].message.contains("public.rental.status"), "{found:?}");
@@ -295,10 +298,24 @@ fn missing_privileges_come_with_their_grants() {
     // A worker's role needs no right to create what the installer has made.
     parent.columns[0].may_select = true;
     parent.members[0].covered = true;
-    parent.server.may_create_schema = false;
+    parent.server.may_create_in_lfk = Some(false);
     assert_eq!(judge(&definition(OnDelete::Delete), &parent, &child()), []);
+    parent.server.may_create_in_lfk = None;
+    parent.server.may_create_schema = false;
     parent.members[0] = Member { covered: false, may_trigger: true, ..parent.members[0].clone() };
     assert_eq!(refusal(&parent, &child(), OnDelete::Delete).remedy, ["GRANT CREATE ON DATABASE app TO app;"]);
+}
+
+#[test]
+fn schema_lfk_must_be_possible_at_both_ends() {
+    let mut child = child();
+    child.server.may_create_schema = false;
+    assert_eq!(refusal(&parent(), &child, OnDelete::Delete).remedy, ["GRANT CREATE ON DATABASE app TO app;"]);
+    child.server.may_create_in_lfk = Some(false);
+    assert_eq!(judge(&definition(OnDelete::Delete), &parent(), &child), []);
+    let mut parent = parent();
+    parent.server.may_create_in_lfk = Some(false);
+    assert!(refusal(&parent, &child, OnDelete::Delete).message.contains("database shop"));
 }
 
 #[test]
