@@ -75,6 +75,10 @@ BEGIN
             RETURN QUERY SELECT r.name, 'locked', 'a lock was not free within 100 ms';
             CONTINUE;
           WHEN OTHERS THEN
+            -- Somebody else covered it at the same time, or dropped it: the next call tells.
+            IF NOT EXISTS (SELECT FROM lfk.coverage(t.table_id) c WHERE c.relation = r.relation AND cardinality(c.missing) + cardinality(c.unwanted) > 0) THEN
+              CONTINUE;
+            END IF;
             found_outcome := 'failed';
             found_detail := SQLERRM;
         END;

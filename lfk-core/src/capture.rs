@@ -1,1 +1,0 @@
-//! Capture: installing and uninstalling.

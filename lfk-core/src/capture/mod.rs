@@ -1,0 +1,189 @@
+//! Capture: installing, covering and uninstalling.
+//!
+//! The work is done by functions in schema `lfk` (`lfk.track`, `lfk.cover`, `lfk.untrack`); what is here calls them in
+//! short transactions, waits for locks by trying again, and keeps the two databases of a definition in step.
+//!
+//! # The order, and why a crash anywhere is finished by running the same command again
+//!
+//! Installing a definition:
+//!
+//! 1. the schema with its identity row, one transaction a database; without an identity row it counts as unfinished;
+//! 2. the trigger functions and, relation by relation, the triggers: from here on keys are logged;
+//! 3. the peer row in the child's database, with a nonce, unless one is there;
+//! 4. the definition with the nonce that the peer row holds, and its cursor, in one transaction. The cursor begins before
+//!    everything in the log, so nothing logged since step 2 is missed.
+//!
+//! A crash after 2 leaves triggers whose keys nobody reads; after 3 a peer row whose nonce the next run takes over. Two
+//! installations at once agree for the same reason: both take the nonce of the one peer row. Nothing works on a
+//! definition before step 4.
+//!
+//! Uninstalling goes the other way: the peer row, then in one transaction the definition (with its cursors and retries)
+//! and the mark `retiring` on its table when it was the last one there, then the triggers, relation by relation, and
+//! the functions; at last the schema, in each database that has neither definitions nor peers left. Whoever finds a table
+//! that is retiring, at any later time, finishes it. A definition whose peer row is gone refuses to work, so a crash
+//! after the first step cleans nothing.
+
+mod install;
+mod script;
+mod uninstall;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use lfk_sql::statements;
+use tokio::time::Instant;
+
+use crate::database::{Database, Purpose};
+use crate::definition::LooseForeignKey;
+use crate::error::{Error, ErrorKind, Result};
+
+pub(crate) use install::install;
+pub(crate) use script::schema_sql;
+pub(crate) use uninstall::uninstall;
+
+/// The version of schema `lfk` that this program makes and works with.
+pub(crate) const SCHEMA_VERSION: i32 = 1;
+
+/// How long a lock is tried for before the command gives up. Each attempt waits a tenth of a second at most, so the
+/// application never queues behind us for longer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A relation in the tree of a parent whose deletes are not (or, until just now, were not) all logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Uncovered {
+    /// The relation, quoted where needed.
+    pub(crate) relation: String,
+    /// The outcome as `lfk.cover` names it.
+    pub(crate) outcome: String,
+    /// The remedy or the reason; may be empty.
+    pub(crate) detail: String,
+}
+
+impl Uncovered {
+    fn was_made(&self) -> bool {
+        matches!(self.outcome.as_str(), "created" | "leaf_restored")
+    }
+
+    fn is_locked(&self) -> bool {
+        self.outcome == "locked"
+    }
+}
+
+/// Makes the triggers that are missing in one database, and answers with what is not covered.
+///
+/// # Errors
+/// When the database cannot be asked, or this role may not execute `lfk.cover`.
+pub(crate) async fn cover(database: &Database) -> Result<Vec<Uncovered>> {
+    let mut open: BTreeMap<String, Uncovered> = BTreeMap::new();
+    let mut locked_steps = 0;
+    loop {
+        let step = cover_step(database, None).await?;
+        let made = step.iter().any(Uncovered::was_made);
+        let locked = step.iter().any(Uncovered::is_locked);
+        for row in step {
+            if row.was_made() {
+                open.remove(&row.relation);
+            } else {
+                open.insert(row.relation.clone(), row);
+            }
+        }
+        // A locked relation is drawn by lot with the others; the next round, a minute later, tries it again.
+        locked_steps += u32::from(locked && !made);
+        if (!made && !locked) || locked_steps >= 3 {
+            return Ok(open.into_values().collect());
+        }
+    }
+}
+
+/// One relation, in a transaction of its own, so that the lock on it is held for a moment only.
+async fn cover_step(database: &Database, table_id: Option<i32>) -> Result<Vec<Uncovered>> {
+    let mut tx = database.begin(Purpose::Admin).await?;
+    let rows: Vec<(String, String, String)> = sqlx::query_as(statements::COVER)
+        .bind(1_i32)
+        .bind(table_id)
+        .fetch_all(tx.conn())
+        .await
+        .map_err(|e| database.error(e))?;
+    tx.commit().await?;
+    Ok(rows.into_iter().map(|(relation, outcome, detail)| Uncovered { relation, outcome, detail }).collect())
+}
+
+/// Trying again, with growing and jittered pauses, until the patience is used up.
+struct Patience {
+    until: Instant,
+    pause: Duration,
+}
+
+impl Patience {
+    fn new() -> Self {
+        Self { until: Instant::now() + PATIENCE, pause: Duration::from_millis(25) }
+    }
+
+    /// Pauses, or says that it is enough: `what` is locked.
+    async fn wait(&mut self, database: &Database, what: &str) -> Result<()> {
+        if Instant::now() + self.pause > self.until {
+            return Err(Error::new(ErrorKind::TimedOut, format!("{what} stayed locked for {} s", PATIENCE.as_secs()))
+                .in_database(database.name())
+                .with_hint(
+                    "run the same command again when no long transaction holds it; what is done so far is kept",
+                ));
+        }
+        tokio::time::sleep(self.pause.mul_f64(rand::random_range(0.5..1.5))).await;
+        self.pause = (self.pause * 2).min(Duration::from_secs(1));
+        Ok(())
+    }
+
+    /// Lets an attempt that met a lock be tried again, and hands on every other error.
+    async fn after(&mut self, error: Error, database: &Database, what: &str) -> Result<()> {
+        match error.sqlstate().as_deref() {
+            // lock_not_available, deadlock_detected; and two installations that met.
+            Some("55P03" | "40P01") => self.wait(database, what).await,
+            _ => Err(error),
+        }
+    }
+}
+
+/// Removes what is left of the tables on which no definition hangs any more.
+async fn finish_retiring(database: &Database) -> Result<()> {
+    let mut tx = database.begin(Purpose::Admin).await?;
+    let tables: Vec<i32> =
+        sqlx::query_scalar(statements::LIST_RETIRING).fetch_all(tx.conn()).await.map_err(|e| database.error(e))?;
+    tx.commit().await?;
+    for table_id in tables {
+        let mut patience = Patience::new();
+        loop {
+            match untrack_step(database, table_id).await {
+                Ok(true) => break,
+                Ok(false) => patience = Patience::new(),
+                Err(e) => patience.after(e, database, "a table that is to lose its triggers").await?,
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn untrack_step(database: &Database, table_id: i32) -> Result<bool> {
+    let mut tx = database.begin(Purpose::Admin).await?;
+    let done = sqlx::query_scalar(statements::UNTRACK)
+        .bind(table_id)
+        .fetch_one(tx.conn())
+        .await
+        .map_err(|e| database.error(e))?;
+    tx.commit().await?;
+    Ok(done)
+}
+
+/// The configured databases that these definitions speak of, each once.
+fn mentioned<'a>(databases: &'a [Database], definitions: &[&LooseForeignKey]) -> Vec<&'a Database> {
+    databases
+        .iter()
+        .filter(|db| definitions.iter().any(|d| d.parent.database == db.name() || d.child.database == db.name()))
+        .collect()
+}
+
+/// A database by its configured name.
+fn named<'a>(databases: &'a [Database], name: &str) -> Result<&'a Database> {
+    databases.iter().find(|db| db.name() == name).ok_or_else(|| {
+        Error::config(format!("the database \"{name}\" is not configured")).with_hint(format!("add [database.{name}]"))
+    })
+}
