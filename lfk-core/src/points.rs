@@ -44,6 +44,7 @@ pub enum Point {
 
 impl Point {
     /// Every point, in the order in which a batch passes them.
+    #[cfg(feature = "sabotage")]
     pub const ALL: [Point; 16] = [
         Self::Claimed,
         Self::NonceOffered,

@@ -1,2 +1,2 @@
 -- Purpose: fragment: children of any of the keys, by several columns. A child with a NULL among them matches nothing.
-("{columns}") OPERATOR(pg_catalog.=) ANY (SELECT * FROM pg_catalog.unnest("{keys}"))
+("{columns}") OPERATOR(pg_catalog.=) ANY (SELECT * FROM ROWS FROM ("{keys}") AS k)

@@ -3,6 +3,6 @@
 -- The lateral LIMIT 1 keeps the planner from hashing the whole parent table. A standby answers with no row at all.
 -- Locks: ACCESS SHARE. Index: the parent's unique key. Repeat: only reads.
 SELECT k.ord, p.found IS NOT NULL AS present
-  FROM pg_catalog.unnest("{keys}") WITH ORDINALITY AS k("{names}", ord)
+  FROM ROWS FROM ("{keys}") WITH ORDINALITY AS k("{names}", ord)
   LEFT JOIN LATERAL (SELECT true AS found FROM "{parent}" AS parent WHERE "{match}" LIMIT 1) p ON true
  WHERE NOT pg_catalog.pg_is_in_recovery()

@@ -54,7 +54,7 @@ impl Shape {
             fragment::MATCH_PARENT.render(&[("column", column.into()), ("name", key_name(n).into())])
         });
         statements::RECHECK.render(&[
-            ("keys", self.key_arrays().into()),
+            ("keys", self.key_rows().into()),
             ("names", self.key_names().into()),
             ("parent", (&self.parent).into()),
             ("match", Sql::join(matches, " AND ").into()),
@@ -117,7 +117,7 @@ impl Shape {
             .collect();
         matches.extend(self.limits());
         statements::REMAINING_KEYS.render(&[
-            ("keys", self.key_arrays().into()),
+            ("keys", self.key_rows().into()),
             ("names", self.key_names().into()),
             ("leaf", leaf.into()),
             ("match", and(matches).into()),
@@ -129,9 +129,10 @@ impl Shape {
         n + (1i64..).zip(&self.key_types).last().map_or(0, |(last, _)| last)
     }
 
-    fn key_arrays(&self) -> Sql {
-        let arrays = (1i64..).zip(&self.key_types).map(|(n, t)| key_array(n, *t));
-        Sql::join(arrays, ", ")
+    fn key_rows(&self) -> Sql {
+        let rows =
+            (1i64..).zip(&self.key_types).map(|(n, t)| fragment::KEY_ROWS.render(&[("keys", key_array(n, *t).into())]));
+        Sql::join(rows, ", ")
     }
 
     fn key_names(&self) -> Sql {
@@ -140,12 +141,12 @@ impl Shape {
 
     /// Children of any of the keys, that meet the condition, and that are not yet as they shall be.
     fn children(&self) -> Sql {
-        let keys = if let [column] = self.child_columns.as_slice() {
-            fragment::MATCH_CHILDREN.render(&[("column", column.into()), ("keys", self.key_arrays().into())])
+        let keys = if let ([column], [key_type]) = (self.child_columns.as_slice(), self.key_types.as_slice()) {
+            fragment::MATCH_CHILDREN.render(&[("column", column.into()), ("keys", key_array(1, *key_type).into())])
         } else {
             let columns = self.child_columns.iter().map(|c| fragment::CHILD_COLUMN.render(&[("column", c.into())]));
             fragment::MATCH_CHILDREN_COMPOSITE
-                .render(&[("columns", Sql::join(columns, ", ").into()), ("keys", self.key_arrays().into())])
+                .render(&[("columns", Sql::join(columns, ", ").into()), ("keys", self.key_rows().into())])
         };
         let mut all = vec![keys];
         all.extend(self.limits());

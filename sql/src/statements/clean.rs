@@ -21,6 +21,8 @@ pub mod fragment {
 
     /// One column of the keys.
     pub const KEY_ARRAY: Template = Template(include_str!("../../clean/key_array.sql"));
+    /// One column of the keys as rows.
+    pub const KEY_ROWS: Template = Template(include_str!("../../clean/key_rows.sql"));
     /// The name of a column of unnested keys.
     pub const KEY_NAME: Template = Template(include_str!("../../clean/key_name.sql"));
     /// A parent's column equals a key's.
