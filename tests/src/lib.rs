@@ -29,6 +29,7 @@ mod database;
 mod guard;
 mod os;
 mod proxy;
+pub mod scenario;
 mod template;
 mod wait;
 
