@@ -1,4 +1,4 @@
-//! Installing: schema, triggers, and the two rows that make a definition.
+//! Installing a definition: its triggers and its two rows.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,8 @@ use lfk_sql::statements;
 use sqlx::Row as _;
 use uuid::Uuid;
 
-use super::{Patience, SCHEMA_VERSION, Uncovered, cover_step, finish_retiring, mentioned, named};
+use super::schema::{identify, prepare};
+use super::{Patience, Uncovered, cover_step, finish_retiring, mentioned, named};
 use crate::database::{Database, Purpose};
 use crate::definition::{LooseForeignKey, State};
 use crate::error::{Error, Result};
@@ -38,92 +39,6 @@ pub(crate) async fn install(databases: &[Database], definitions: &[LooseForeignK
         finish_retiring(database).await?;
     }
     Ok(installed)
-}
-
-/// The schema and the identity row of one database. Answers with its identity.
-async fn prepare(database: &Database) -> Result<Uuid> {
-    if let Some(id) = identify(database).await? {
-        return Ok(id);
-    }
-    let mut patience = Patience::new();
-    loop {
-        match create_schema(database).await {
-            Ok(()) => break,
-            Err(e) => patience.after(e, database, "schema lfk").await?,
-        }
-    }
-    identify(database).await?.ok_or_else(|| {
-        Error::refused("schema lfk was removed while it was being installed")
-            .in_database(database.name())
-            .with_hint("run `lfk install` again")
-    })
-}
-
-/// The identity of a database whose schema is finished and of our version.
-async fn identify(database: &Database) -> Result<Option<Uuid>> {
-    let mut tx = database.begin(Purpose::Admin).await?;
-    let schema = sqlx::query(statements::READ_SCHEMA).fetch_one(tx.conn()).await.map_err(|e| database.error(e))?;
-    if !schema.get::<bool, _>("begun") {
-        return Ok(None);
-    }
-    let row = sqlx::query(statements::IDENTIFY).fetch_optional(tx.conn()).await.map_err(|e| database.error(e))?;
-    tx.commit().await?;
-    let Some(row) = row else { return Ok(None) };
-    if !row.get::<bool, _>("same_oid") || !row.get::<bool, _>("written_here") {
-        return Err(Error::refused(
-            "this is a copy of a database that lfk was installed in: its identity row was written elsewhere",
-        )
-        .in_database(database.name())
-        .with_hint(
-            "check the url; if this database is the right one now, run `lfk uninstall` and then `lfk install`",
-        ));
-    }
-    let version: i32 = row.get("schema_version");
-    if version > SCHEMA_VERSION {
-        return Err(Error::refused(format!("schema lfk is at version {version}, this program knows {SCHEMA_VERSION}"))
-            .in_database(database.name())
-            .with_hint("install with the newer program"));
-    }
-    Ok((version == SCHEMA_VERSION).then(|| row.get("id")))
-}
-
-/// Everything in one transaction, so that the identity row says that all of it is there.
-async fn create_schema(database: &Database) -> Result<()> {
-    let error = |e| database.error(e);
-    let system = system_identifier(database).await?;
-    let mut tx = database.begin(Purpose::Admin).await?;
-    sqlx::query(statements::HOLD_INSTALL_LOCK).execute(tx.conn()).await.map_err(error)?;
-    let schema = sqlx::query(statements::READ_SCHEMA).fetch_one(tx.conn()).await.map_err(error)?;
-    // A migration tool may have applied the printed schema under another role; then only our row is missing.
-    let applied = schema.get::<bool, _>("complete")
-        && sqlx::query(statements::IDENTIFY).fetch_optional(tx.conn()).await.map_err(error)?.is_none();
-    if !applied {
-        for part in statements::SCHEMA {
-            tx.run(*part).await?;
-        }
-    }
-    sqlx::query(statements::WRITE_IDENTITY)
-        .bind(SCHEMA_VERSION)
-        .bind(system)
-        .execute(tx.conn())
-        .await
-        .map_err(error)?;
-    tx.commit().await
-}
-
-async fn system_identifier(database: &Database) -> Result<Option<String>> {
-    let mut tx = database.begin(Purpose::Admin).await?;
-    let may: bool =
-        sqlx::query_scalar(statements::MAY_READ_SYSTEM).fetch_one(tx.conn()).await.map_err(|e| database.error(e))?;
-    let mut system = None;
-    if may {
-        system = sqlx::query_scalar(statements::READ_SYSTEM_IDENTIFIER)
-            .fetch_one(tx.conn())
-            .await
-            .map_err(|e| database.error(e))?;
-    }
-    tx.commit().await?;
-    Ok(system)
 }
 
 /// What is installed under a name.

@@ -24,6 +24,7 @@
 //! after the first step cleans nothing.
 
 mod install;
+mod schema;
 mod script;
 mod uninstall;
 
@@ -146,16 +147,16 @@ impl Patience {
 /// Removes what is left of the tables on which no definition hangs any more.
 async fn finish_retiring(database: &Database) -> Result<()> {
     let mut tx = database.begin(Purpose::Admin).await?;
-    let tables: Vec<i32> =
-        sqlx::query_scalar(statements::LIST_RETIRING).fetch_all(tx.conn()).await.map_err(|e| database.error(e))?;
+    let tables: Vec<(i32, String)> =
+        sqlx::query_as(statements::LIST_RETIRING).fetch_all(tx.conn()).await.map_err(|e| database.error(e))?;
     tx.commit().await?;
-    for table_id in tables {
+    for (table_id, relation) in tables {
         let mut patience = Patience::new();
         loop {
             match untrack_step(database, table_id).await {
                 Ok(true) => break,
                 Ok(false) => patience = Patience::new(),
-                Err(e) => patience.after(e, database, "a table that is to lose its triggers").await?,
+                Err(e) => patience.after(e, database, &format!("the tree of {relation}")).await?,
             }
         }
     }
