@@ -1,4 +1,4 @@
-//! The statements by name. A `&str` goes to the driver as it is; a [`Template`] is rendered first.
+//! The statements by name. A `&str` goes to the driver as it is; a [`Template`](crate::Template) is rendered first.
 
 mod admin;
 mod capture;
