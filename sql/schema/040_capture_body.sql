@@ -53,14 +53,17 @@ END $t$, table_id);
   RETURN format($t$
 DECLARE
   ks %1$s[];
+  fits boolean := %4$s = (SELECT count(*) FROM pg_catalog.pg_attribute a
+                           WHERE a.attrelid = TG_RELID AND a.attname = ANY (%2$L::name[]) AND NOT a.attisdropped AND (%3$s));
 BEGIN
-  IF (SELECT count(*) FROM pg_catalog.pg_attribute a WHERE a.attrelid = TG_RELID AND a.attname = ANY (%2$L::name[]) AND NOT a.attisdropped
-         AND (%3$s)
-         AND CASE WHEN current_setting('transaction_isolation') IN ('read committed', 'read uncommitted') THEN true
-                  ELSE (pg_identify_object_as_address(1259, TG_RELID, a.attnum)).object_names[3] = a.attname
-                   AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c
-                                    WHERE c.oid = ANY (ARRAY(SELECT w.relid FROM pg_partition_tree(TG_RELID) w) || TG_RELID)
-                                      AND c.relfilenode <> pg_relation_filenode(c.oid)) END) <> %4$s THEN
+  IF fits AND current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
+    fits := (SELECT bool_and((pg_identify_object_as_address(1259, TG_RELID, a.attnum)).object_names[3] IS NOT DISTINCT FROM a.attname)
+               FROM pg_catalog.pg_attribute a WHERE a.attrelid = TG_RELID AND a.attname = ANY (%2$L::name[]) AND NOT a.attisdropped)
+            AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c
+                             WHERE c.oid = ANY (ARRAY(SELECT w.relid FROM pg_partition_tree(TG_RELID) w) || TG_RELID)
+                               AND c.relfilenode <> pg_relation_filenode(c.oid));
+  END IF;
+  IF NOT fits THEN
     IF EXISTS (SELECT FROM lfk_old) THEN
       INSERT INTO lfk.key_log (table_id, op) VALUES (%5$s, 's');
     END IF;
