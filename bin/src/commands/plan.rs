@@ -60,7 +60,7 @@ fn definition(d: &PlannedDefinition) -> String {
         d.name.clone(),
         format!("  parent   {}, {} rows", d.parent, rows(d.parent_rows_estimate)),
         format!("  child    {}, {} rows", d.child, rows(d.child_rows_estimate)),
-        format!("  action   {}", d.on_delete),
+        format!("  effect   {}", d.effect),
     ];
     if !d.child_leaves.is_empty() {
         lines.push(format!("  leaves   {}", leaves(&d.child_leaves)));

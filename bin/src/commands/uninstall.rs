@@ -50,9 +50,9 @@ async fn confirm(names: &[String]) -> Result<(), Failure> {
 }
 
 fn ask() -> io::Result<String> {
-    let mut err = io::stderr().lock();
-    err.write_all(b"Type yes to go on: ")?;
-    err.flush()?;
+    // Not kept locked: whoever interrupts the question is told so on stderr.
+    io::stderr().write_all(b"Type yes to go on: ")?;
+    io::stderr().flush()?;
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line)?;
     Ok(line)
