@@ -12,6 +12,7 @@ use lfk_sql::statements;
 use sqlx::Row as _;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::clean::{Class, Pace, classify};
@@ -191,11 +192,13 @@ impl Worker {
         consumer.served = Some(Instant::now());
         let mut pace = consumer.pace.clone();
         let (ctx, home, owner, stop) = (self.ctx.clone(), self.home.clone(), self.id, self.stop.clone());
-        self.turns.spawn(async move {
+        let span = tracing::info_span!("turn", definition = %name, database = home.name());
+        let turn = async move {
             let mut effort = Effort::default();
             let result = ctx.turn(&name, &home, owner, &stop, QUANTUM, &mut pace, &mut effort).await;
             Finished { name, result, pace, effort, was_troubled: candidate.troubled }
-        });
+        };
+        self.turns.spawn(turn.instrument(span));
     }
 
     /// Books a turn that ended: metrics, the note in the definition's row, and when to try again.
@@ -304,16 +307,26 @@ impl Worker {
             sqlx::query(sql.clone()).execute(tx.conn()).await.map_err(|e| self.home.error(e))?;
             tx.commit().await?;
         }
-        for gap in capture::cover(&self.home).await? {
-            tracing::warn!(
-                database = self.home.name(),
-                relation = gap.relation,
-                outcome = gap.outcome,
-                detail = gap.detail,
-                "a part of a parent's tree is not covered"
-            );
+        match capture::cover(&self.home).await {
+            Ok(gaps) => gaps.iter().for_each(|gap| self.report_gap(gap)),
+            Err(error) if error.kind == ErrorKind::Unreachable => return Err(error),
+            // What is covered goes on being cleaned.
+            Err(error) => {
+                tracing::warn!(database = self.home.name(), error = %error, "the coverage of parents cannot be checked");
+            }
         }
         Ok(())
+    }
+
+    fn report_gap(&self, gap: &capture::Uncovered) {
+        let (relation, outcome, detail) = (&gap.relation, &gap.outcome, &gap.detail);
+        tracing::warn!(
+            database = self.home.name(),
+            relation,
+            outcome,
+            detail,
+            "a part of a parent's tree is not covered"
+        );
     }
 
     /// Lets the running batches end, books them, and takes the worker's row along.

@@ -90,6 +90,7 @@ impl Cleaner<'_> {
     pub(crate) async fn converge(&mut self, mut keys: Vec<Key>) -> Result<Tally> {
         sort_unique(&mut keys);
         let asked = keys.len();
+        let began = Instant::now();
         let mut tally = Tally::default();
         let mut work = vec![Piece::new(keys, self.pace.form(), self.pace.cap())];
         while let Some(piece) = work.pop() {
@@ -102,6 +103,9 @@ impl Cleaner<'_> {
                 Err(error) => self.recover(piece, error, &mut work, &mut tally)?,
             }
         }
+        let (rows, resurrected, set_aside) = (tally.rows, tally.resurrected, tally.set_aside.len());
+        let duration_ms = began.elapsed().as_secs_f64() * 1000.0;
+        tracing::debug!(keys = asked, rows, resurrected, set_aside, duration_ms, "batch converged");
         let settled = usize::try_from(tally.resurrected).unwrap_or(asked) + tally.set_aside.len();
         self.pace.learned(asked.saturating_sub(settled), tally.rows);
         Ok(tally)
@@ -171,6 +175,9 @@ impl Cleaner<'_> {
             // More rows of the same keys: the next round re-checks them anew, and its last one proves that none is left.
             attempt.more = truth.absent;
         } else if !truth.absent.is_empty() {
+            if attempt.rows == 0 && self.pace.expects_rows(truth.absent.len()) {
+                doubtful = truth.leaves;
+            }
             attempt.stuck = self.remaining(&doubtful, &truth.absent).await?;
         }
         Ok(attempt)

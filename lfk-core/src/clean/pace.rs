@@ -82,6 +82,11 @@ impl Pace {
         self.fan_out = Some(self.fan_out.map_or(newest, |old| old + NEWEST * (newest - old)));
     }
 
+    /// Whether so many keys should have had children: none at all is then worth a second look.
+    pub(crate) fn expects_rows(&self, keys: usize) -> bool {
+        self.fan_out.is_some_and(|fan_out| whole(keys, 1.0 / fan_out.max(1e-6)) >= 1)
+    }
+
     /// A statement ran into its timeout.
     pub(crate) fn timed_out(&mut self) {
         self.keys = (self.keys / 2).max(MIN_KEYS);
@@ -118,6 +123,15 @@ mod tests {
         assert_eq!(pace.form(), Form::Whole);
         pace.learned(1, 1_000_000);
         assert_eq!(pace.form(), Form::Capped);
+    }
+
+    #[test]
+    fn rows_are_expected_once_keys_are_known_to_have_children() {
+        let mut pace = Pace::new(TARGET);
+        assert!(!pace.expects_rows(1000));
+        pace.learned(100, 50);
+        assert!(pace.expects_rows(2));
+        assert!(!pace.expects_rows(1));
     }
 
     #[test]
