@@ -5,7 +5,8 @@
 -- Outcomes: created, leaf_restored (done); locked (repeat); not_allowed (the detail is the GRANT), disabled,
 --   foreign_table, dropped, failed (lasting); gone, detached (said once).
 -- Whatever may have been deleted unseen leaves a sweep marker once a definition hangs on the table: a gap when it is
---   noticed, when it ends, and every hour between; a new leaf, because deletes may have been aimed at it before.
+--   noticed, when it ends, and every hour between; a leaf that is gone. A leaf that is new is no gap: a sweep for each new
+--   partition would cost more than the deletes aimed at a partition in its first minute, which an orphan scan finds.
 -- Locks: none on relations that are covered. CREATE TRIGGER takes SHARE ROW EXCLUSIVE, DROP TRIGGER (only above a foreign
 --   table) ACCESS EXCLUSIVE, each waited for 100 ms at most.
 -- Index: pg_inherits, pg_trigger by relation. Repeat: yes.
@@ -65,7 +66,7 @@ BEGIN
           END LOOP;
           found_outcome := r.outcome;
           found_detail := r.detail;
-          mark := true;
+          mark := mark OR r.known IS NOT NULL;
           IF cardinality(r.missing) > 0 THEN
             RETURN QUERY SELECT r.name, 'created', array_to_string(r.missing, ', ');
           END IF;
@@ -88,7 +89,7 @@ BEGIN
         RETURN QUERY SELECT r.name, found_outcome, found_detail;
       END IF;
       IF r.known IS DISTINCT FROM found_outcome THEN
-        mark := true;
+        mark := mark OR r.known IS NOT NULL OR found_outcome <> 'covered';
         INSERT INTO lfk.covered AS c (table_id, relation, name, outcome) VALUES (t.table_id, r.relation, r.name, found_outcome)
         ON CONFLICT (table_id, relation) DO UPDATE SET name = excluded.name, outcome = excluded.outcome, noted_at = clock_timestamp();
       END IF;
