@@ -2,14 +2,24 @@
 
 use std::time::Duration;
 
-use crate::commands::run::refuse_at_start;
+use lfk_core::Engine;
+
+use crate::commands::plan::refuse_what_plan_refuses;
 use crate::commands::{Context, Outcome};
+use crate::config::chosen;
 use crate::exit::{Complaint, Exit, Failure};
 use crate::signals::Signals;
 
 /// How long a graceful stop may take: a batch ends within its statement's 5 s, and leases are released after that.
 /// Kubernetes sends SIGKILL after 30 s by default.
 const GRACE: Duration = Duration::from_secs(20);
+
+/// How long the catalogs may be asked before work begins without their answer. A database that is down is the engine's
+/// to wait for, and a lock on a catalog must not keep work from others.
+const PLAN_AT_MOST: Duration = Duration::from_secs(10);
+
+/// What an abrupt end means.
+const NOTHING_LOST: &str = "nothing is lost: the leases run out and the work is taken up again";
 
 pub(super) async fn run(context: &Context, mut signals: Signals) -> Outcome {
     let engine = &context.engine;
@@ -34,16 +44,33 @@ pub(super) async fn run(context: &Context, mut signals: Signals) -> Outcome {
             Ok(stopped) => stopped?,
             Err(_) => {
                 let message = format!("the engine did not stop within {} s", GRACE.as_secs());
-                let complaint = Complaint::new(message).hint("nothing is lost: its leases run out and the work is taken up again");
-                return Err(Failure::new(Exit::Runtime, complaint));
+                return Err(Failure::new(Exit::Runtime, Complaint::new(message).hint(NOTHING_LOST)));
             }
         },
         signal = signals.next() => {
-            let complaint = Complaint::new(format!("stopped at once by a second signal ({signal})"))
-                .hint("nothing is lost: its leases run out and the work is taken up again");
-            return Err(Failure::new(Exit::Interrupted, complaint));
+            let message = format!("stopped at once by a second signal ({signal})");
+            return Err(Failure::new(Exit::Interrupted, Complaint::new(message).hint(NOTHING_LOST)));
         }
     }
     tracing::info!("stopped");
     Ok(Exit::Ok)
+}
+
+/// Refuses what `plan` refuses. A database that cannot be asked now is left to the engine, which waits for it.
+async fn refuse_at_start(engine: &Engine) -> Result<(), Failure> {
+    let names = chosen(engine, &[])?;
+    match tokio::time::timeout(PLAN_AT_MOST, refuse_what_plan_refuses(engine, &names)).await {
+        Ok(Err(failure)) if failure.exit != Exit::Runtime => Err(failure),
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(failure)) => {
+            for complaint in &failure.complaints {
+                tracing::warn!("the plan could not be made before starting: {}", complaint.message);
+            }
+            Ok(())
+        }
+        Err(_) => {
+            tracing::warn!("the plan could not be made within {PLAN_AT_MOST:?}; starting without it");
+            Ok(())
+        }
+    }
 }

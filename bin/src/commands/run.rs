@@ -8,18 +8,13 @@ use lfk_core::{DefinitionStatus, Drained, Engine, Status};
 use serde::Serialize;
 
 use crate::cli;
-use crate::commands::plan::refuse_what_plan_refuses;
 use crate::commands::{Context, Outcome, status};
 use crate::config::chosen;
-use crate::exit::{Exit, Failure, say};
+use crate::exit::{Exit, say};
 use crate::output;
 
 /// How often progress is told.
 const TELL_EVERY: Duration = Duration::from_secs(1);
-
-/// How long the catalogs may be asked before work begins without their answer. A database that is down is the engine's
-/// to wait for, and a lock on a catalog must not keep work from others.
-pub(super) const PLAN_AT_MOST: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Serialize)]
 struct Summary {
@@ -31,7 +26,8 @@ struct Summary {
 
 pub(super) async fn run(context: &Context, args: &cli::Run) -> Outcome {
     let engine = &context.engine;
-    refuse_at_start(engine).await?;
+    // Without a definition there is nothing to visit, and most likely another file was meant.
+    chosen(engine, &[])?;
     let began = Instant::now();
     let work = async { if args.once { engine.run_once().await } else { engine.run_until_drained(args.timeout).await } };
     let result = if context.verbose || io::stderr().is_terminal() {
@@ -48,25 +44,6 @@ pub(super) async fn run(context: &Context, args: &cli::Run) -> Outcome {
     let summary = Summary { result, elapsed_seconds, loose_foreign_keys };
     output::answer(context.format, &summary, |summary| text(summary, args.once))?;
     Ok(Exit::from(result))
-}
-
-/// Refuses what `plan` refuses. A database that cannot be asked now is left to the engine, which waits for it or says so.
-pub(super) async fn refuse_at_start(engine: &Engine) -> Result<(), Failure> {
-    let names = chosen(engine, &[])?;
-    match tokio::time::timeout(PLAN_AT_MOST, refuse_what_plan_refuses(engine, &names)).await {
-        Ok(Err(failure)) if failure.exit != Exit::Runtime => Err(failure),
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(failure)) => {
-            for complaint in &failure.complaints {
-                tracing::warn!("the plan could not be made before starting: {}", complaint.message);
-            }
-            Ok(())
-        }
-        Err(_) => {
-            tracing::warn!("the plan could not be made within {PLAN_AT_MOST:?}; starting without it");
-            Ok(())
-        }
-    }
 }
 
 /// One line about once a second, for as long as it is polled.

@@ -20,7 +20,7 @@ fn text(status: &Status) -> String {
     let headers = ["NAME", "STATE", ">PENDING", ">OLDEST", ">KEYS/S", ">ROWS", ">RETRIES", ">QUARANTINED", "NOTE"];
     let mut text = output::table(&headers, status.loose_foreign_keys.iter().map(row).collect());
     if status.workers.is_empty() {
-        text.push_str("\nno worker has been seen\n");
+        text.push_str("\nno worker reads the key logs\n");
     } else {
         let headers = ["WORKER", "DATABASE", "HOST", ">PID", "VERSION", ">SEEN", ">LEASES"];
         let rows = status.workers.iter().map(|w| {
