@@ -75,8 +75,8 @@ async fn unless_interrupted(mut signals: Signals, work: impl Future<Output = Out
     tokio::select! {
         outcome = work => outcome,
         signal = signals.next() => {
-            let complaint = Complaint::new(format!("interrupted by {signal}")).hint("the same command goes on from here");
-            Err(Failure::new(Exit::Interrupted, complaint))
+            let complaint = Complaint::new(format!("interrupted by {signal}"));
+            Err(Failure::new(Exit::Interrupted, complaint.hint("the same command goes on from here")))
         }
     }
 }
