@@ -4,6 +4,8 @@
 //! may be tried again. Nothing here waits while a transaction is open. A worker that dies leaves its leases to run out and
 //! its row in `lfk.worker` to go stale.
 
+mod upkeep;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,8 +23,8 @@ use crate::context::Context;
 use crate::database::{Database, Purpose};
 use crate::definition::State;
 use crate::error::{Error, ErrorKind, Result};
+use crate::pair;
 use crate::schedule::{Candidate, pick};
-use crate::{capture, pair};
 
 /// How often the log is probed when nothing was found.
 const IDLE_POLL: Duration = Duration::from_millis(250);
@@ -32,9 +34,8 @@ const BUSY_POLL: Duration = Duration::from_millis(50);
 const QUANTUM: Duration = Duration::from_secs(2);
 /// Turns of one worker at the same time.
 const PARALLEL_TURNS: usize = 4;
-/// How often a worker says that it is alive, and how long it counts as alive without saying so.
+/// How often a worker says that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(3);
-const ALIVE_SECONDS: f64 = 12.0;
 /// How often new partitions are covered and idle cursors moved.
 const UPKEEP: Duration = Duration::from_secs(60);
 /// How often a tick is offered; the database keeps one in 30 s.
@@ -134,7 +135,7 @@ impl Worker {
             self.due.identity = true;
         }
         if is_due(self.due.heartbeat, HEARTBEAT) {
-            self.live_workers = self.heartbeat().await?;
+            self.live_workers = upkeep::heartbeat(&self.home, self.id, &self.ctx.host).await?;
             self.due.heartbeat = Some(Instant::now());
         }
         let candidates = self.probe().await?;
@@ -145,7 +146,15 @@ impl Worker {
         for candidate in chosen {
             self.start_turn(candidate);
         }
-        self.upkeep().await?;
+        if is_due(self.due.tick, TICK) {
+            upkeep::tick(&self.home).await?;
+            self.due.tick = Some(Instant::now());
+        }
+        if is_due(self.due.upkeep, UPKEEP) {
+            upkeep::move_idle_cursors(&self.home, &self.ctx.log_sql).await?;
+            upkeep::cover(&self.home).await?;
+            self.due.upkeep = Some(Instant::now());
+        }
         Ok(started)
     }
 
@@ -226,7 +235,7 @@ impl Worker {
                 consumer.failures = 0;
                 self.ctx.troubles.clear(&name);
                 if was_troubled {
-                    self.note(&name, "ok", None).await;
+                    upkeep::note(&self.home, &name, "ok", None).await;
                 }
             }
             Some(error) => {
@@ -244,7 +253,7 @@ impl Worker {
                 // In a database that is not ours to work in, not even a note is written.
                 let foreign = error.kind == ErrorKind::Refused && error.database.as_deref() == Some(self.home.name());
                 if !foreign {
-                    self.note(&name, condition, Some(&note)).await;
+                    upkeep::note(&self.home, &name, condition, Some(&note)).await;
                 }
                 self.ctx.troubles.note(&name, &error);
             }
@@ -252,99 +261,13 @@ impl Worker {
         Ok(())
     }
 
-    /// Best effort: a note that cannot be written now is written with the next failure.
-    async fn note(&self, name: &str, condition: &str, note: Option<&str>) {
-        let write = async {
-            let mut tx = self.home.begin(Purpose::Log).await?;
-            sqlx::query(statements::NOTE_CONDITION)
-                .bind(name)
-                .bind(condition)
-                .bind(note)
-                .execute(tx.conn())
-                .await
-                .map_err(|e| self.home.error(e))?;
-            tx.commit().await
-        };
-        if let Err(error) = write.await {
-            tracing::debug!(definition = name, error = %error, "the note could not be written");
-        }
-    }
-
-    async fn heartbeat(&self) -> Result<usize> {
-        let mut tx = self.home.begin(Purpose::Log).await?;
-        sqlx::query(statements::SEE_WORKER)
-            .bind(self.id)
-            .bind(&self.ctx.host)
-            .bind(i32::try_from(std::process::id()).unwrap_or(0))
-            .bind(env!("CARGO_PKG_VERSION"))
-            .bind(vec!["loose_foreign_keys"])
-            .execute(tx.conn())
-            .await
-            .map_err(|e| self.home.error(e))?;
-        let live: i64 = sqlx::query_scalar(statements::LIVE_WORKERS)
-            .bind(ALIVE_SECONDS)
-            .fetch_one(tx.conn())
-            .await
-            .map_err(|e| self.home.error(e))?;
-        tx.commit().await?;
-        Ok(usize::try_from(live).unwrap_or(1).max(1))
-    }
-
-    /// Ticks, new partitions, idle cursors.
-    async fn upkeep(&mut self) -> Result<()> {
-        if is_due(self.due.tick, TICK) {
-            let mut tx = self.home.begin(Purpose::Log).await?;
-            sqlx::query(statements::TICK).execute(tx.conn()).await.map_err(|e| self.home.error(e))?;
-            tx.commit().await?;
-            self.due.tick = Some(Instant::now());
-        }
-        if !is_due(self.due.upkeep, UPKEEP) {
-            return Ok(());
-        }
-        self.due.upkeep = Some(Instant::now());
-        for sql in &self.ctx.log_sql.idle_move {
-            let mut tx = self.home.begin(Purpose::Log).await?;
-            sqlx::query(sql.clone()).execute(tx.conn()).await.map_err(|e| self.home.error(e))?;
-            tx.commit().await?;
-        }
-        match capture::cover(&self.home).await {
-            Ok(gaps) => gaps.iter().for_each(|gap| self.report_gap(gap)),
-            Err(error) if error.kind == ErrorKind::Unreachable => return Err(error),
-            // What is covered goes on being cleaned.
-            Err(error) => {
-                tracing::warn!(database = self.home.name(), error = %error, "the coverage of parents cannot be checked");
-            }
-        }
-        Ok(())
-    }
-
-    fn report_gap(&self, gap: &capture::Uncovered) {
-        let (relation, outcome, detail) = (&gap.relation, &gap.outcome, &gap.detail);
-        tracing::warn!(
-            database = self.home.name(),
-            relation,
-            outcome,
-            detail,
-            "a part of a parent's tree is not covered"
-        );
-    }
-
     /// Lets the running batches end, books them, and takes the worker's row along.
     async fn wind_down(mut self) -> Result<()> {
         while let Some(finished) = self.turns.join_next().await {
             self.finish(finished).await?;
         }
-        let forget = async {
-            let mut tx = self.home.begin(Purpose::Log).await?;
-            sqlx::query(statements::FORGET_WORKER)
-                .bind(self.id)
-                .execute(tx.conn())
-                .await
-                .map_err(|e| self.home.error(e))?;
-            tx.commit().await
-        };
         // The row goes stale by itself when the database is away.
-        let _ = forget.await;
+        let _ = upkeep::forget(&self.home, self.id).await;
         Ok(())
     }
 }
