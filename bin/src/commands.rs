@@ -42,14 +42,15 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
     let context = Context { engine: config.engine()?, format: cli.format, verbose: cli.verbose > 0 };
     match cli.command {
         Command::Run(run) if run.is_daemon() => daemon::run(&context, signals).await,
+        Command::Run(run) => run::run(&context, &run, signals).await,
         command => unless_interrupted(signals, dispatch(&context, command)).await,
     }
 }
 
 async fn dispatch(context: &Context, command: Command) -> Outcome {
     match command {
-        // Answered before there is an engine.
-        Command::CheckConfig => Ok(Exit::Ok),
+        // Answered before: one without an engine, the other with signals of its own.
+        Command::CheckConfig | Command::Run(_) => Ok(Exit::Ok),
         Command::Plan => plan::run(context).await,
         Command::Install => install::run(context).await,
         Command::Uninstall(uninstall) => uninstall::run(context, &uninstall).await,
@@ -61,7 +62,6 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
         Command::Pause(chosen) => to(context, &chosen, State::Paused).await,
         Command::Stop(_) => switch::run(context, true).await,
         Command::Start(_) => switch::run(context, false).await,
-        Command::Run(run) => run::run(context, &run).await,
         Command::Status => status::run(context).await,
     }
 }

@@ -42,6 +42,7 @@ impl From<Drained> for Exit {
             Drained::Drained => Self::Ok,
             Drained::NeedsAttention => Self::Findings,
             Drained::TimedOut => Self::TimedOut,
+            Drained::Stopped => Self::Interrupted,
             // A later outcome that this binary does not know is not a success.
             _ => Self::Runtime,
         }

@@ -137,7 +137,7 @@ impl Turn<'_> {
         // The last row whose keys are all done, never merely handed out.
         let mut done = None;
         loop {
-            if self.is_over(began) {
+            if self.stop.is_cancelled() || (self.is_over(began) && !buffer.is_inside_a_row()) {
                 self.advance(lease, done, &mut progress, advanced).await?;
                 return Ok(WindowEnd::Interrupted);
             }

@@ -87,6 +87,9 @@ impl Database {
         if !(url.starts_with("postgres://") || url.starts_with("postgresql://")) {
             return Err(wrong("it does not begin with postgres://"));
         }
+        if let Some(unknown) = unknown_parameter(url) {
+            return Err(wrong(&format!("it has an unknown parameter \"{unknown}\"")));
+        }
         let mut options = PgConnectOptions::from_str(url).map_err(|_| wrong("it cannot be parsed"))?;
         let local =
             options.get_socket().is_some() || options.get_host().starts_with('/') || is_loopback(options.get_host());
@@ -135,6 +138,34 @@ impl Database {
     }
 }
 
+/// The driver ignores parameters that it does not know; a misspelt `sslmode` would silently mean no encryption.
+fn unknown_parameter(url: &str) -> Option<&str> {
+    const KNOWN: [&str; 18] = [
+        "sslmode",
+        "ssl-mode",
+        "sslrootcert",
+        "ssl-root-cert",
+        "ssl-ca",
+        "sslcert",
+        "ssl-cert",
+        "sslkey",
+        "ssl-key",
+        "statement-cache-capacity",
+        "host",
+        "hostaddr",
+        "port",
+        "dbname",
+        "user",
+        "password",
+        "application_name",
+        "options",
+    ];
+    let (_, query) = url.split_once('?')?;
+    let query = query.split('#').next().unwrap_or(query);
+    let names = query.split('&').map(|pair| pair.split('=').next().unwrap_or(pair));
+    names.filter(|name| !name.is_empty()).find(|name| !KNOWN.contains(name) && !name.starts_with("options["))
+}
+
 fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
@@ -159,5 +190,17 @@ impl Tx {
 
     pub(crate) async fn commit(self) -> Result<()> {
         self.inner.commit().await.map_err(|e| Error::sql(&self.database, e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_that_the_driver_would_ignore_are_found() {
+        assert_eq!(unknown_parameter("postgres://a:b@c/d?sslmod=require"), Some("sslmod"));
+        assert_eq!(unknown_parameter("postgres://a:b@c/d?sslmode=require&options[x]=y#z"), None);
+        assert_eq!(unknown_parameter("postgres://a:b@c/d"), None);
     }
 }

@@ -37,11 +37,18 @@ struct Look {
 }
 
 /// Works until nothing is left, whoever does the work. Stops its own workers before it answers.
-pub(crate) async fn until_drained(ctx: Arc<Context>, timeout: Option<Duration>) -> Result<Drained> {
+pub(crate) async fn until_drained(
+    ctx: Arc<Context>,
+    timeout: Option<Duration>,
+    asked_to_stop: impl Future<Output = ()>,
+) -> Result<Drained> {
     let stop = CancellationToken::new();
     let _guard = stop.clone().drop_guard();
     let mut workers = spawn_workers(&ctx, &stop);
-    let result = watch(&ctx, &mut workers, timeout).await;
+    let result = tokio::select! {
+        result = watch(&ctx, &mut workers, timeout) => result,
+        () = asked_to_stop => Ok(Drained::Stopped),
+    };
     stop.cancel();
     while let Some(ended) = workers.join_next().await {
         flatten(ended)?;
@@ -177,11 +184,27 @@ async fn look_at(ctx: &Context, home: &Database, all: &mut Look) -> Result<()> {
 
 /// Visits everything that is in the logs now, once, one definition after the other. A definition that another worker holds
 /// is being visited already.
-pub(crate) async fn once(ctx: &Context, stop: &CancellationToken) -> Result<Drained> {
+pub(crate) async fn once(ctx: &Context, asked_to_stop: impl Future<Output = ()>) -> Result<Drained> {
+    let stop = CancellationToken::new();
+    let visits = visit_all(ctx, &stop);
+    tokio::pin!(visits);
+    tokio::select! {
+        result = &mut visits => result,
+        () = asked_to_stop => {
+            stop.cancel();
+            visits.await.map(|_| Drained::Stopped)
+        }
+    }
+}
+
+async fn visit_all(ctx: &Context, stop: &CancellationToken) -> Result<Drained> {
     let owner = Uuid::new_v4();
     let mut first_error = None;
     let mut attention = false;
     for definition in &ctx.definitions {
+        if stop.is_cancelled() {
+            break;
+        }
         let Some(home) = ctx.database(&definition.parent.database) else { continue };
         pair::check_identity(home).await?;
         let mut pace = Pace::new(ctx.target);

@@ -294,9 +294,16 @@ impl Engine {
     /// # Errors
     /// [`ErrorKind::Refused`] when `plan` refuses; otherwise the first failure, after the others got their visit.
     pub async fn run_once(&self) -> Result<Drained> {
+        self.run_once_or(std::future::pending()).await
+    }
+
+    /// Like [`Engine::run_once`], but stops between batches and gives every lease back when `stop` resolves.
+    ///
+    /// # Errors
+    /// As [`Engine::run_once`].
+    pub async fn run_once_or(&self, stop: impl Future<Output = ()>) -> Result<Drained> {
         self.refuse_what_is_known().await?;
-        let stop = CancellationToken::new();
-        drain::once(&self.context(BOUNDED_RETRY_WAIT), &stop).await
+        drain::once(&self.context(BOUNDED_RETRY_WAIT), stop).await
     }
 
     /// Works until no active definition has a key in the log, a marker, or a retry that is not quarantined, and every
@@ -307,10 +314,23 @@ impl Engine {
     /// [`ErrorKind::Refused`] when `plan` refuses or a database is not the one that was installed.
     ///
     /// # Cancellation
-    /// Dropping the future stops the workers as a crash would: nothing is lost, leases run out by themselves.
+    /// Dropping the future stops the workers as a crash would: nothing is lost, leases run out by themselves. To stop
+    /// gracefully, use [`Engine::run_until_drained_or`].
     pub async fn run_until_drained(&self, timeout: Option<Duration>) -> Result<Drained> {
+        self.run_until_drained_or(timeout, std::future::pending()).await
+    }
+
+    /// Like [`Engine::run_until_drained`], but stops between batches and gives every lease back when `stop` resolves.
+    ///
+    /// # Errors
+    /// As [`Engine::run_until_drained`].
+    pub async fn run_until_drained_or(
+        &self,
+        timeout: Option<Duration>,
+        stop: impl Future<Output = ()>,
+    ) -> Result<Drained> {
         self.refuse_what_is_known().await?;
-        drain::until_drained(Arc::new(self.context(BOUNDED_RETRY_WAIT)), timeout).await
+        drain::until_drained(Arc::new(self.context(BOUNDED_RETRY_WAIT)), timeout, stop).await
     }
 
     /// A database that is away is not refused: it is waited for.
@@ -354,6 +374,23 @@ impl Engine {
 }
 
 impl Handle {
+    /// Resolves with the reason when a task of the engine died, which nothing but a bug makes it do; otherwise never.
+    ///
+    /// # Cancellation
+    /// Safe: dropping the future stops nothing.
+    pub async fn died(&mut self) -> Error {
+        loop {
+            match self.workers.join_next().await {
+                Some(ended) => {
+                    if let Err(error) = drain::flatten(ended) {
+                        return error;
+                    }
+                }
+                None => std::future::pending().await,
+            }
+        }
+    }
+
     /// Stops between batches, gives every lease back, and waits until that is done.
     ///
     /// # Errors

@@ -165,4 +165,6 @@ pub enum Drained {
     NeedsAttention,
     /// The time was used up; the rest can be resumed.
     TimedOut,
+    /// The caller asked to stop; the rest can be resumed.
+    Stopped,
 }

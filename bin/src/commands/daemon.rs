@@ -30,14 +30,17 @@ pub(super) async fn run(context: &Context, mut signals: Signals) -> Outcome {
             return Ok(Exit::Ok);
         }
     }
-    let handle = engine.start();
+    let mut handle = engine.start();
     tracing::info!(
         definitions = engine.definitions().len(),
         databases = engine.databases().len(),
         "lfk {} is running",
         env!("CARGO_PKG_VERSION")
     );
-    let signal = signals.next().await;
+    let signal = tokio::select! {
+        signal = signals.next() => signal,
+        error = handle.died() => return Err(Failure::from(error)),
+    };
     tracing::info!("{signal}: stopping between batches; a second signal stops at once");
     tokio::select! {
         stopped = tokio::time::timeout(GRACE, handle.shutdown()) => match stopped {

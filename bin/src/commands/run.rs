@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 
 use lfk_core::{DefinitionStatus, Drained, Engine, Status};
 use serde::Serialize;
+use tokio::sync::oneshot;
 
 use crate::cli;
 use crate::commands::{Context, Outcome, status};
 use crate::config::chosen;
-use crate::exit::{Exit, say};
+use crate::exit::{Complaint, Exit, Failure, say};
 use crate::output;
+use crate::signals::Signals;
 
 /// How often progress is told.
 const TELL_EVERY: Duration = Duration::from_secs(1);
@@ -24,12 +26,30 @@ struct Summary {
     loose_foreign_keys: Vec<DefinitionStatus>,
 }
 
-pub(super) async fn run(context: &Context, args: &cli::Run) -> Outcome {
+/// The first signal stops between batches and gives the leases back, the second ends it at once.
+pub(super) async fn run(context: &Context, args: &cli::Run, mut signals: Signals) -> Outcome {
+    let (asked, asking) = oneshot::channel();
+    let first = async {
+        let signal = signals.next().await;
+        let _ = asked.send(());
+        let second = signals.next().await;
+        format!("interrupted by {signal}, then by {second}")
+    };
+    tokio::select! {
+        outcome = work(context, args, asking) => outcome,
+        message = first => Err(Failure::new(Exit::Interrupted, Complaint::new(message))),
+    }
+}
+
+async fn work(context: &Context, args: &cli::Run, asked: oneshot::Receiver<()>) -> Outcome {
     let engine = &context.engine;
     // Without a definition there is nothing to visit, and most likely another file was meant.
     chosen(engine, &[])?;
     let began = Instant::now();
-    let work = async { if args.once { engine.run_once().await } else { engine.run_until_drained(args.timeout).await } };
+    let stop = async { asked.await.unwrap_or(()) };
+    let work = async {
+        if args.once { engine.run_once_or(stop).await } else { engine.run_until_drained_or(args.timeout, stop).await }
+    };
     let result = if context.verbose || io::stderr().is_terminal() {
         tokio::select! {
             result = work => result?,
@@ -76,6 +96,7 @@ fn text(summary: &Summary, once: bool) -> String {
         Drained::Drained if once => format!("visited everything in {elapsed}\n"),
         Drained::Drained => format!("drained in {elapsed}\n"),
         Drained::NeedsAttention => format!("nothing is left that can be done, after {elapsed}\n"),
+        Drained::Stopped => format!("stopped after {elapsed}; the next run goes on from here\n"),
         Drained::TimedOut => format!("the time was used up after {elapsed}; the next run goes on from here\n"),
         other => format!("ended after {elapsed}: {other:?}\n"),
     };

@@ -112,6 +112,11 @@ impl Buffer {
         }
     }
 
+    /// Whether keys of the front row were handed out and others were not: stopping here repeats them.
+    pub(crate) fn is_inside_a_row(&self) -> bool {
+        self.taken > 0
+    }
+
     /// The last row that was read: the next page begins behind it.
     pub(crate) fn last_read(&self) -> Option<Position> {
         self.last_read
@@ -141,7 +146,9 @@ mod tests {
         buffer.push_page(vec![row(5, 1, Entry::Keys(keys(1, 5))), row(5, 2, Entry::Keys(keys(6, 6)))]).unwrap();
         assert_eq!(buffer.take(3), Next::Keys(keys(1, 3)));
         assert_eq!(buffer.done_up_to(), None);
+        assert!(buffer.is_inside_a_row());
         assert_eq!(buffer.take(3), Next::Keys(keys(4, 6)));
+        assert!(!buffer.is_inside_a_row());
         assert_eq!(buffer.done_up_to(), Some(Position { xid: 5, id: 2 }));
         assert_eq!(buffer.take(3), Next::Empty);
     }
