@@ -32,9 +32,5 @@ pub use report::{
     DefinitionStatus, Drained, Finding, Installed, Plan, PlannedDefinition, StateChange, Status, WorkerStatus,
 };
 
-/// What tests may hook into and break. Not part of the interface: it changes without notice.
 #[cfg(feature = "sabotage")]
-pub mod sabotage {
-    pub use crate::cursor::LogSql;
-    pub use crate::points::{Hook, Point, Verdict};
-}
+pub mod sabotage;

@@ -9,4 +9,6 @@ mod shape;
 pub(crate) use class::{Class, classify};
 pub(crate) use converge::{Cleaner, Tally};
 pub(crate) use pace::Pace;
+#[cfg(feature = "sabotage")]
+pub(crate) use shape::Form;
 pub(crate) use shape::Shape;

@@ -1,5 +1,7 @@
 //! The statements that the stress tests may break on purpose. A stress test that cannot fail proves nothing.
 
+use std::time::Duration;
+
 use lfk_sql::statements;
 use sqlx::{SqlSafeStr as _, SqlStr};
 
@@ -16,6 +18,8 @@ pub struct LogSql {
     pub page: SqlStr,
     /// Moves idle cursors: one statement in the real protocol, each in a transaction of its own.
     pub idle_move: Vec<SqlStr>,
+    /// How often idle cursors are moved; at most once a round of the worker.
+    pub idle_every: Duration,
 }
 
 impl Default for LogSql {
@@ -26,6 +30,7 @@ impl Default for LogSql {
             after_open: None,
             page: statements::PAGE.into_sql_str(),
             idle_move: vec![statements::IDLE_MOVE.clone().into_sql_str()],
+            idle_every: crate::worker::UPKEEP,
         }
     }
 }

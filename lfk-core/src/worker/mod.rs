@@ -36,8 +36,8 @@ const QUANTUM: Duration = Duration::from_secs(2);
 const PARALLEL_TURNS: usize = 4;
 /// How often a worker says that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(3);
-/// How often new partitions are covered and idle cursors moved.
-const UPKEEP: Duration = Duration::from_secs(60);
+/// How often new partitions are covered. Idle cursors are moved as often, unless a test says otherwise.
+pub(crate) const UPKEEP: Duration = Duration::from_secs(60);
 /// How often a tick is offered; the database keeps one in 30 s.
 const TICK: Duration = Duration::from_secs(30);
 /// The longest wait before a failed definition or database is tried again.
@@ -70,7 +70,8 @@ struct Consumer {
 struct Due {
     identity: bool,
     heartbeat: Option<Instant>,
-    upkeep: Option<Instant>,
+    idle_move: Option<Instant>,
+    cover: Option<Instant>,
     tick: Option<Instant>,
 }
 
@@ -150,10 +151,13 @@ impl Worker {
             upkeep::tick(&self.home).await?;
             self.due.tick = Some(Instant::now());
         }
-        if is_due(self.due.upkeep, UPKEEP) {
+        if is_due(self.due.idle_move, self.ctx.log_sql.idle_every) {
             upkeep::move_idle_cursors(&self.home, &self.ctx.log_sql).await?;
+            self.due.idle_move = Some(Instant::now());
+        }
+        if is_due(self.due.cover, UPKEEP) {
             upkeep::cover(&self.home).await?;
-            self.due.upkeep = Some(Instant::now());
+            self.due.cover = Some(Instant::now());
         }
         Ok(started)
     }

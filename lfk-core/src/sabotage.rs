@@ -1,0 +1,44 @@
+//! What tests may hook into, break and look at. Not part of the interface: it changes without notice.
+
+use lfk_sql::TableName;
+
+use crate::clean::{Form, Shape};
+pub use crate::cursor::LogSql;
+use crate::definition::LooseForeignKey;
+use crate::plan::KeyType;
+pub use crate::points::{Hook, Point, Verdict};
+
+/// The statements that clean one leaf of a definition's child, as a worker would send them.
+#[derive(Debug, Clone)]
+pub struct Statements {
+    /// Which parents are absent. Binds: the key columns, each a `text[]`, as all the others do first.
+    pub recheck: String,
+    /// Cleans every child of the keys. Binds also: the deadline, and the locked rows where both ends share a database.
+    pub whole: String,
+    /// Cleans a number of rows. Binds also: the deadline, then the number or the locked rows.
+    pub capped: String,
+    /// Locks children, where both ends share a database. Binds also: the row limit.
+    pub lock: String,
+    /// Which keys still have children.
+    pub remaining: String,
+}
+
+/// Renders the statements of a definition whose key columns have the types `key_types`, for one leaf of its child.
+/// `None` when a type is not one that a key may have.
+#[must_use]
+pub fn statements(
+    definition: &LooseForeignKey,
+    key_types: &[&str],
+    leaf: &TableName,
+    same_database: bool,
+) -> Option<Statements> {
+    let key_types = key_types.iter().map(|name| KeyType::from_type_name(name)).collect::<Option<Vec<_>>>()?;
+    let shape = Shape::new(definition, key_types, same_database);
+    Some(Statements {
+        recheck: shape.recheck().as_str().to_owned(),
+        whole: shape.clean(leaf, Form::Whole).as_str().to_owned(),
+        capped: shape.clean(leaf, Form::Capped).as_str().to_owned(),
+        lock: shape.lock(leaf, Form::Whole).as_str().to_owned(),
+        remaining: shape.remaining(leaf).as_str().to_owned(),
+    })
+}
