@@ -174,8 +174,14 @@ impl Shape {
     }
 
     fn parent_absent(&self) -> Sql {
-        let pairs = self.parent_columns.iter().zip(&self.child_columns).map(|(parent, child)| {
-            fragment::PARENT_OF_CHILD.render(&[("parent_column", parent.into()), ("child_column", child.into())])
+        let columns = self.parent_columns.iter().zip(&self.child_columns).zip(&self.key_types);
+        let pairs = columns.map(|((parent, child), key_type)| {
+            let value = match key_type {
+                KeyType::Text => fragment::TEXT_OF_CHILD,
+                KeyType::Int8 | KeyType::Uuid => fragment::CHILD_COLUMN,
+            };
+            let value = value.render(&[("column", child.into())]);
+            fragment::PARENT_OF_CHILD.render(&[("parent_column", parent.into()), ("child_value", value.into())])
         });
         fragment::PARENT_ABSENT
             .render(&[("parent", (&self.parent).into()), ("match", Sql::join(pairs, " AND ").into())])

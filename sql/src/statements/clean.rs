@@ -49,6 +49,8 @@ pub mod fragment {
     pub const PARENT_ABSENT: Template = Template(include_str!("../../clean/parent_absent.sql"));
     /// A parent's column equals the child's.
     pub const PARENT_OF_CHILD: Template = Template(include_str!("../../clean/parent_of_child.sql"));
+    /// A child's text without the collation of its column.
+    pub const TEXT_OF_CHILD: Template = Template(include_str!("../../clean/text_of_child.sql"));
     /// Whether a trigger may make the statement skip rows.
     pub const MAY_SWALLOW: Template = Template(include_str!("../../clean/may_swallow.sql"));
     /// At most so many rows, none that is locked.
