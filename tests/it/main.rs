@@ -1,5 +1,12 @@
 //! The integration tests, all in one binary: each further one would link the whole tree again.
 
+mod capture_deletes;
+mod capture_peace;
+mod capture_schema_changes;
+mod capture_sessions;
+mod capture_support;
+mod capture_trees;
+mod capture_updates;
 mod clean_actions;
 mod clean_chains;
 mod clean_keys;
@@ -9,4 +16,5 @@ mod clean_support;
 mod clean_switches;
 mod clean_trees;
 mod clean_waiting;
+mod cover;
 mod harness;
