@@ -23,6 +23,7 @@ use crate::limiter::Limiter;
 use crate::pair;
 use crate::points::{Point, Points};
 use crate::retry::{self, Outcome, RetryPolicy};
+use crate::schedule::Lane;
 
 /// The cursor moves about once a second: each move leaves a dead row version behind, and a crash repeats a second of work.
 const ADVANCE_EVERY: Duration = Duration::from_secs(1);
@@ -38,6 +39,8 @@ const RETRIES_A_TURN: i64 = 200;
 /// What a turn needs from the worker that gives it.
 pub(crate) struct Turn<'a> {
     pub(crate) definition: &'a LooseForeignKey,
+    pub(crate) consumer: &'a str,
+    pub(crate) lane: Lane,
     pub(crate) home: &'a Database,
     pub(crate) away: &'a Database,
     pub(crate) owner: Uuid,
@@ -74,7 +77,7 @@ pub(crate) struct Effort {
 impl Turn<'_> {
     /// Takes a turn. On an error the lease is given back at once, unless a test killed the worker or it is lost anyway.
     pub(crate) async fn take(&self, pace: &mut Pace, effort: &mut Effort) -> Result<End> {
-        let Claim::Taken(lease) = Lease::claim(self.home, &self.definition.name, self.owner).await? else {
+        let Claim::Taken(lease) = Lease::claim(self.home, self.consumer, self.owner).await? else {
             return Ok(End::Elsewhere);
         };
         let result = self.work(&lease, pace, effort).await;
@@ -83,7 +86,7 @@ impl Turn<'_> {
             let released = lease.release().await;
             if result.is_ok() {
                 released?;
-                self.points.pass(Point::Released, &self.definition.name).await?;
+                self.points.pass(Point::Released, self.consumer).await?;
             }
         }
         match result {
@@ -107,7 +110,10 @@ impl Turn<'_> {
             self.retry_due(lease, &shape, pace, effort).await?;
         }
         loop {
-            cursor::open(lease, self.log_sql).await?;
+            // A window that a worker left open is gone on with.
+            if !lease.take_open() && !cursor::open(lease, self.log_sql, self.lane).await? {
+                return Ok(End::Idle);
+            }
             self.pass(Point::Opened).await?;
             match self.drain_window(lease, &shape, state, pace, effort, began).await? {
                 WindowEnd::Closed { read_any: true } if !self.is_over(began) => {}
@@ -160,6 +166,11 @@ impl Turn<'_> {
                     effort.keys += handed_out;
                     done = buffer.done_up_to();
                     self.pass(Point::BatchDone).await?;
+                }
+                // The head cursor is where a sweep is made; it waits longer than settle_after itself.
+                Next::Marker if self.lane == Lane::Trailing => {
+                    buffer.skip_row();
+                    done = buffer.done_up_to();
                 }
                 Next::Marker | Next::Unknown if state == State::Observe => {
                     buffer.skip_row();
@@ -276,7 +287,7 @@ impl Turn<'_> {
     }
 
     async fn pass(&self, point: Point) -> Result<()> {
-        self.points.pass(point, &self.definition.name).await
+        self.points.pass(point, self.consumer).await
     }
 
     fn out_of_order(&self) -> Error {

@@ -17,10 +17,12 @@ use crate::retry::RetryPolicy;
 pub(crate) struct Context {
     pub(crate) databases: Vec<Database>,
     pub(crate) definitions: Vec<LooseForeignKey>,
-    limiters: HashMap<String, Arc<Limiter>>,
+    pub(crate) limiters: HashMap<String, Arc<Limiter>>,
     pub(crate) policy: RetryPolicy,
     /// How long a statement should take.
     pub(crate) target: Duration,
+    /// How long the key log is kept after it was read.
+    pub(crate) retention: Duration,
     pub(crate) points: Points,
     pub(crate) log_sql: LogSql,
     pub(crate) host: String,
@@ -28,28 +30,6 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(
-        databases: &[Database],
-        definitions: &[LooseForeignKey],
-        limiters: HashMap<String, Arc<Limiter>>,
-        policy: RetryPolicy,
-        target: Duration,
-        points: Points,
-        log_sql: LogSql,
-    ) -> Self {
-        Self {
-            databases: databases.to_vec(),
-            definitions: definitions.to_vec(),
-            limiters,
-            policy,
-            target,
-            points,
-            log_sql,
-            host: host_name(),
-            troubles: Troubles::default(),
-        }
-    }
-
     pub(crate) fn definition(&self, name: &str) -> Option<&LooseForeignKey> {
         self.definitions.iter().find(|d| d.name == name)
     }
@@ -130,7 +110,7 @@ impl Troubles {
 }
 
 /// Information for `status`; a system that does not tell is "unknown".
-fn host_name() -> String {
+pub(crate) fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     if name.trim().is_empty() { "unknown".to_owned() } else { name.trim().to_owned() }
 }

@@ -1,6 +1,7 @@
 //! Loose foreign keys as they are declared.
 
 use std::fmt;
+use std::time::Duration;
 
 use lfk_sql::Ident;
 use serde::Serialize;
@@ -35,7 +36,13 @@ pub struct LooseForeignKey {
     pub condition: Vec<(Ident, String)>,
     /// The action.
     pub on_delete: OnDelete,
+    /// How long after its delete was committed each key is visited a second time, for children that were inserted late by
+    /// transactions which had still seen the parent.
+    pub settle_after: Duration,
 }
+
+/// The default of [`LooseForeignKey::settle_after`].
+pub const SETTLE_AFTER: Duration = Duration::from_secs(60);
 
 impl LooseForeignKey {
     /// A definition with its default name, `child_table.child_column`.
@@ -55,7 +62,7 @@ impl LooseForeignKey {
             ))
             .for_definition(&name));
         }
-        Ok(Self { name, parent, child, condition: Vec::new(), on_delete })
+        Ok(Self { name, parent, child, condition: Vec::new(), on_delete, settle_after: SETTLE_AFTER })
     }
 
     /// Gives it another name.
@@ -73,6 +80,19 @@ impl LooseForeignKey {
         let column = Ident::new(column).map_err(|e| Error::config(e.to_string()).for_definition(&self.name))?;
         self.condition.push((column, value.into()));
         Ok(self)
+    }
+
+    /// Sets how long after its delete each key is visited a second time.
+    #[must_use]
+    pub fn settle_after(mut self, settle_after: Duration) -> Self {
+        self.settle_after = settle_after;
+        self
+    }
+
+    /// The consumer that visits each key a second time. Definitions may not have a `~` in their names.
+    #[must_use]
+    pub(crate) fn trailing_consumer(&self) -> String {
+        format!("{}~trailing", self.name)
     }
 
     /// Everything that makes it this definition. When it changes under the same name, the definition goes back to observing.

@@ -17,7 +17,8 @@ use crate::database::{Database, Purpose};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pair;
 use crate::report::Drained;
-use crate::worker::Worker;
+use crate::schedule::Lane;
+use crate::worker::{Who, Worker};
 
 /// How often the backlog is looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -209,7 +210,8 @@ async fn visit_all(ctx: &Context, stop: &CancellationToken) -> Result<Drained> {
         pair::check_identity(home).await?;
         let mut pace = Pace::new(ctx.target);
         let mut effort = Effort::default();
-        let turn = ctx.turn(&definition.name, home, owner, stop, Duration::MAX, &mut pace, &mut effort);
+        let who = Who { definition: &definition.name, consumer: &definition.name, lane: Lane::Head };
+        let turn = ctx.turn(who, home, owner, stop, Duration::MAX, &mut pace, &mut effort);
         match turn.await {
             Ok(end) => attention |= end == End::SweepNeeded,
             Err(error) if error.kind == ErrorKind::Crashed => return Err(error),

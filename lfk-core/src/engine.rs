@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::context::Context;
+use crate::context::{self, Context, Troubles};
 use crate::cursor::LogSql;
 use crate::database::Database;
 use crate::definition::{LooseForeignKey, State};
@@ -31,6 +31,13 @@ const DEFAULT_ATTEMPTS: u32 = 8;
 /// How long a statement should take: long enough for large batches, too short for anyone to notice.
 const DEFAULT_TARGET: Duration = Duration::from_millis(100);
 
+/// How long the key log is kept after it was read.
+const DEFAULT_RETENTION: Duration = Duration::from_secs(24 * 3600);
+/// The shortest: the second look of a check must still find what its first one saw pending.
+const MIN_RETENTION: Duration = Duration::from_secs(600);
+/// The longest: eight leaves of four hours, without the current one and the next.
+const MAX_RETENTION: Duration = Duration::from_secs(24 * 3600);
+
 /// Collects databases and definitions. Nothing touches the network until the engine is asked to work.
 #[derive(Debug)]
 pub struct Builder {
@@ -38,6 +45,7 @@ pub struct Builder {
     definitions: Vec<LooseForeignKey>,
     attempts: u32,
     target: Duration,
+    retention: Duration,
     points: Points,
     log_sql: LogSql,
 }
@@ -55,6 +63,7 @@ struct Inner {
     limiters: HashMap<String, Arc<Limiter>>,
     attempts: i32,
     target: Duration,
+    retention: Duration,
     points: Points,
     log_sql: LogSql,
 }
@@ -73,6 +82,7 @@ impl Default for Builder {
             definitions: Vec::new(),
             attempts: DEFAULT_ATTEMPTS,
             target: DEFAULT_TARGET,
+            retention: DEFAULT_RETENTION,
             points: Points::default(),
             log_sql: LogSql::default(),
         }
@@ -108,6 +118,13 @@ impl Builder {
         self
     }
 
+    /// How long the key log is kept after everybody has read it: 10 minutes to 24 hours, the default.
+    #[must_use]
+    pub fn retention(mut self, retention: Duration) -> Self {
+        self.retention = retention;
+        self
+    }
+
     /// Calls `hook` between all statements of a batch. For tests.
     #[cfg(feature = "sabotage")]
     #[must_use]
@@ -140,6 +157,9 @@ impl Builder {
             if name.is_empty() || name.len() > 200 {
                 return Err(Error::config("a name has 1 to 200 bytes").for_definition(name));
             }
+            if name.contains('~') {
+                return Err(Error::config("a name may not contain `~`").for_definition(name));
+            }
             if !names.insert(name) {
                 return Err(Error::config("two definitions have this name")
                     .for_definition(name)
@@ -158,6 +178,9 @@ impl Builder {
         if attempts == 0 || self.target.is_zero() {
             return Err(Error::config("quarantine_after and target_time must be above zero"));
         }
+        if !(MIN_RETENTION..=MAX_RETENTION).contains(&self.retention) {
+            return Err(Error::config("the retention must be between 10 minutes and 24 hours"));
+        }
         let limiters =
             self.databases.iter().map(|d| (d.name().to_owned(), Arc::new(Limiter::new(d.limits())))).collect();
         Ok(Engine {
@@ -167,6 +190,7 @@ impl Builder {
                 limiters,
                 attempts,
                 target: self.target,
+                retention: self.retention,
                 points: self.points,
                 log_sql: self.log_sql,
             }),
@@ -344,16 +368,18 @@ impl Engine {
 
     fn context(&self, longest_wait: Duration) -> Context {
         let inner = &self.inner;
-        let policy = RetryPolicy { longest_wait, attempts: inner.attempts };
-        Context::new(
-            &inner.databases,
-            &inner.definitions,
-            inner.limiters.clone(),
-            policy,
-            inner.target,
-            inner.points.clone(),
-            inner.log_sql.clone(),
-        )
+        Context {
+            databases: inner.databases.clone(),
+            definitions: inner.definitions.clone(),
+            limiters: inner.limiters.clone(),
+            policy: RetryPolicy { longest_wait, attempts: inner.attempts },
+            target: inner.target,
+            retention: inner.retention,
+            points: inner.points.clone(),
+            log_sql: inner.log_sql.clone(),
+            host: context::host_name(),
+            troubles: Troubles::default(),
+        }
     }
 
     fn named(&self, names: &[String]) -> Result<Vec<&LooseForeignKey>> {

@@ -4,10 +4,22 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
+/// Which of a definition's cursors it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// The first visit.
+    Head,
+    /// The second one, `settle_after` later.
+    Trailing,
+}
+
 /// A consumer that has work.
 #[derive(Debug, Clone)]
 pub(crate) struct Candidate {
+    /// The consumer.
     pub(crate) name: String,
+    pub(crate) definition: String,
+    pub(crate) lane: Lane,
     /// Whether this worker knows the definition, is not at work on it, and is not waiting after a failure.
     pub(crate) may_run: bool,
     /// Who holds its lease now.
@@ -37,7 +49,15 @@ mod tests {
     use super::*;
 
     fn candidate(name: &str, holder: Option<Uuid>, served: Option<Instant>) -> Candidate {
-        Candidate { name: name.to_owned(), may_run: true, holder, troubled: false, served }
+        Candidate {
+            name: name.to_owned(),
+            definition: name.to_owned(),
+            lane: Lane::Head,
+            may_run: true,
+            holder,
+            troubled: false,
+            served,
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
--- Purpose: sends a cursor back to the start of what the log keeps, and fences whoever held it. $1 consumer.
--- Locks: the cursor row. Index: primary key. Repeat: yes.
+-- Purpose: sends the cursors of a definition back to the start of what the log keeps, and fences whoever held it. $1 definition.
+-- Locks: the cursor rows. Index: primary key. Repeat: yes.
 UPDATE lfk.cursor
    SET prev = '1:1:', prev_at = '-infinity', cur = NULL, cur_at = NULL, pos_xid = '0', pos_id = 0, token = token + 1,
        owner = NULL, lease_until = '-infinity', seq = seq + 1, stamp = pg_current_xact_id()
- WHERE consumer = $1
+ WHERE definition = $1

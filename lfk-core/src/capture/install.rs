@@ -81,10 +81,12 @@ impl Site<'_> {
             }
             Some(known) if known.fingerprint == self.definition.fingerprint() && known.table_id == table_id => {
                 self.pair(known.nonce).await?;
+                self.settle().await?;
                 Ok(done("unchanged", known.state))
             }
             Some(known) => {
                 self.change(&known, table_id).await?;
+                self.settle().await?;
                 Ok(done("changed", State::Observe))
             }
         }
@@ -266,9 +268,27 @@ impl Site<'_> {
         if made.rows_affected() == 0 {
             return Ok(false);
         }
-        sqlx::query(statements::INSERT_CURSOR).bind(&d.name).execute(tx.conn()).await.map_err(error)?;
+        sqlx::query(statements::INSERT_CURSOR)
+            .bind(&d.name)
+            .bind(d.trailing_consumer())
+            .bind(d.settle_after.as_secs_f64())
+            .execute(tx.conn())
+            .await
+            .map_err(error)?;
         tx.commit().await?;
         Ok(true)
+    }
+
+    /// The one thing that may change without making it another definition.
+    async fn settle(&self) -> Result<()> {
+        let mut tx = self.home.begin(Purpose::Log).await?;
+        sqlx::query(statements::SET_SETTLE)
+            .bind(self.definition.trailing_consumer())
+            .bind(self.definition.settle_after.as_secs_f64())
+            .execute(tx.conn())
+            .await
+            .map_err(|e| self.home.error(e))?;
+        tx.commit().await
     }
 
     /// Whoever makes or rewinds a cursor keeps the retirer of leaves out meanwhile.

@@ -4,6 +4,7 @@
 //! clock. The token rises with every claim, and every write names it, so that a worker that slept through its lease moves
 //! nothing. A crash leaves the lease to run out; a graceful stop gives it back at once.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lfk_sql::statements;
@@ -27,6 +28,8 @@ pub(crate) struct Lease {
     pub(crate) consumer: String,
     pub(crate) token: i64,
     pub(crate) owner: Uuid,
+    /// Whether a window was open when the lease was taken.
+    open: AtomicBool,
     /// Cancelled when a renewal finds that somebody else holds it, or that it ran out unrenewed.
     lost: CancellationToken,
     renewal: Option<tokio::task::JoinHandle<()>>,
@@ -55,7 +58,7 @@ impl Lease {
             .fetch_optional(tx.conn())
             .await
             .map_err(|e| home.error(e))?;
-        let Some((token, _open)) = claimed else {
+        let Some((token, open)) = claimed else {
             let reason = sqlx::query(statements::EXPLAIN_CLAIM).bind(consumer).fetch_optional(tx.conn()).await;
             let Some(reason) = reason.map_err(|e| home.error(e))? else { return Ok(Claim::Elsewhere) };
             let foreign: bool = reason.get("foreign_row");
@@ -64,10 +67,22 @@ impl Lease {
         };
         tx.commit().await?;
         let lost = CancellationToken::new();
-        let mut lease =
-            Self { home: home.clone(), consumer: consumer.to_owned(), token, owner, lost: lost.clone(), renewal: None };
+        let mut lease = Self {
+            home: home.clone(),
+            consumer: consumer.to_owned(),
+            token,
+            owner,
+            open: AtomicBool::new(open),
+            lost: lost.clone(),
+            renewal: None,
+        };
         lease.renewal = Some(tokio::spawn(renew_until_lost(home.clone(), consumer.to_owned(), token, owner, lost)));
         Ok(Claim::Taken(lease))
+    }
+
+    /// Whether a window was open when the lease was taken; true once.
+    pub(crate) fn take_open(&self) -> bool {
+        self.open.swap(false, Ordering::Relaxed)
     }
 
     /// An error once the lease is lost: asked before everything that writes.

@@ -4,7 +4,7 @@
 //! through a client. A crash between any two of these statements repeats what was read since the last advance.
 
 use lfk_sql::statements;
-use sqlx::Row as _;
+use sqlx::{Row as _, SqlSafeStr as _};
 
 use super::lease::{LEASE, Lease};
 use super::log_sql::LogSql;
@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::Key;
 use crate::points::{Point, Points};
 use crate::retry::{self, RetryPolicy, SetAside};
+use crate::schedule::Lane;
 
 /// What was done since the last advance, and goes into the cursor row with the next.
 #[derive(Debug, Default)]
@@ -35,24 +36,31 @@ pub(crate) enum Move {
     Close,
 }
 
-/// Opens a window unless one is open.
-pub(crate) async fn open(lease: &Lease, sql: &LogSql) -> Result<()> {
+/// Opens a window. Answers whether it did: a trailing cursor has to wait for a tick, and a cursor whose server's
+/// transaction counter has gone back opens nothing.
+pub(crate) async fn open(lease: &Lease, sql: &LogSql, lane: Lane) -> Result<bool> {
     lease.check()?;
     let mut tx = lease.home.begin(Purpose::Log).await?;
     if let Some(before) = sql.before_open.clone() {
         tx.run(before).await?;
     }
-    sqlx::query(sql.open.clone())
+    let statement = match lane {
+        Lane::Head => sql.open.clone(),
+        Lane::Trailing => statements::OPEN_TRAILING.into_sql_str(),
+    };
+    let opened = sqlx::query(statement)
         .bind(&lease.consumer)
         .bind(lease.token)
         .bind(lease.owner)
         .execute(tx.conn())
         .await
-        .map_err(|e| lease.home.error(e))?;
+        .map_err(|e| lease.home.error(e))?
+        .rows_affected();
     if let Some(after) = sql.after_open.clone() {
         tx.run(after).await?;
     }
-    tx.commit().await
+    tx.commit().await?;
+    Ok(opened > 0)
 }
 
 /// Reads the next rows of the open window, behind `after` or the stored position; fewer than `limit` mean that it has no

@@ -4,6 +4,7 @@
 //! may be tried again. Nothing here waits while a transaction is open. A worker that dies leaves its leases to run out and
 //! its row in `lfk.worker` to go stale.
 
+mod ring;
 mod upkeep;
 
 use std::collections::HashMap;
@@ -24,7 +25,7 @@ use crate::database::{Database, Purpose};
 use crate::definition::State;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pair;
-use crate::schedule::{Candidate, pick};
+use crate::schedule::{Candidate, Lane, pick};
 
 /// How often the log is probed when nothing was found.
 const IDLE_POLL: Duration = Duration::from_millis(250);
@@ -77,6 +78,7 @@ struct Due {
 
 struct Finished {
     name: String,
+    definition: String,
     result: Result<End>,
     pace: Pace,
     effort: Effort,
@@ -157,6 +159,7 @@ impl Worker {
         }
         if is_due(self.due.cover, UPKEEP) {
             upkeep::cover(&self.home).await?;
+            ring::retire(&self.home, self.ctx.retention).await?;
             self.due.cover = Some(Instant::now());
         }
         Ok(started)
@@ -174,8 +177,9 @@ impl Worker {
         let now = Instant::now();
         let candidates = rows.iter().filter_map(|row| {
             let name: String = row.get("consumer");
+            let definition: String = row.get("definition");
             let state = State::from_sql(row.get("state"));
-            let ours = self.ctx.definition(&name).is_some_and(|d| d.parent.database == self.home.name());
+            let ours = self.ctx.definition(&definition).is_some_and(|d| d.parent.database == self.home.name());
             let has_work =
                 row.get::<bool, _>("log_work") || (state == State::Active && row.get::<bool, _>("retry_work"));
             let known = self.consumers.get(&name);
@@ -185,6 +189,8 @@ impl Worker {
                 holder: row.get::<bool, _>("leased").then(|| row.get::<Option<Uuid>, _>("owner")).flatten(),
                 troubled: row.get::<&str, _>("condition") != "ok",
                 served: known.and_then(|c| c.served),
+                lane: if row.get("trailing") { Lane::Trailing } else { Lane::Head },
+                definition,
                 name,
             })
         });
@@ -192,7 +198,7 @@ impl Worker {
     }
 
     fn start_turn(&mut self, candidate: Candidate) {
-        let name = candidate.name;
+        let Candidate { name, definition, lane, troubled: was_troubled, .. } = candidate;
         let target = self.ctx.target;
         let consumer = self.consumers.entry(name.clone()).or_insert_with(|| Consumer {
             running: false,
@@ -205,21 +211,22 @@ impl Worker {
         consumer.served = Some(Instant::now());
         let mut pace = consumer.pace.clone();
         let (ctx, home, owner, stop) = (self.ctx.clone(), self.home.clone(), self.id, self.stop.clone());
-        let span = tracing::info_span!("turn", definition = %name, database = home.name());
+        let span = tracing::info_span!("turn", consumer = %name, database = home.name());
         let turn = async move {
             let mut effort = Effort::default();
-            let result = ctx.turn(&name, &home, owner, &stop, QUANTUM, &mut pace, &mut effort).await;
-            Finished { name, result, pace, effort, was_troubled: candidate.troubled }
+            let who = Who { definition: &definition, consumer: &name, lane };
+            let result = ctx.turn(who, &home, owner, &stop, QUANTUM, &mut pace, &mut effort).await;
+            Finished { name, definition, result, pace, effort, was_troubled }
         };
         self.turns.spawn(turn.instrument(span));
     }
 
     /// Books a turn that ended: metrics, the note in the definition's row, and when to try again.
     async fn finish(&mut self, finished: std::result::Result<Finished, tokio::task::JoinError>) -> Result<()> {
-        let Finished { name, result, pace, effort, was_troubled } = finished
+        let Finished { name, definition, result, pace, effort, was_troubled } = finished
             .map_err(|e| Error::new(ErrorKind::Crashed, format!("a turn died: {e}")).in_database(self.home.name()))?;
-        metrics::counter!("lfk_keys_total", "definition" => name.clone()).increment(effort.keys);
-        metrics::counter!("lfk_rows_affected_total", "definition" => name.clone()).increment(effort.rows);
+        metrics::counter!("lfk_keys_total", "definition" => definition.clone()).increment(effort.keys);
+        metrics::counter!("lfk_rows_affected_total", "definition" => definition.clone()).increment(effort.rows);
         let Some(consumer) = self.consumers.get_mut(&name) else { return Ok(()) };
         consumer.running = false;
         consumer.pace = pace;
@@ -239,7 +246,7 @@ impl Worker {
                 consumer.failures = 0;
                 self.ctx.troubles.clear(&name);
                 if was_troubled {
-                    upkeep::note(&self.home, &name, "ok", None).await;
+                    upkeep::note(&self.home, &definition, "ok", None).await;
                 }
             }
             Some(error) => {
@@ -257,7 +264,7 @@ impl Worker {
                 // In a database that is not ours to work in, not even a note is written.
                 let foreign = error.kind == ErrorKind::Refused && error.database.as_deref() == Some(self.home.name());
                 if !foreign {
-                    upkeep::note(&self.home, &name, condition, Some(&note)).await;
+                    upkeep::note(&self.home, &definition, condition, Some(&note)).await;
                 }
                 self.ctx.troubles.note(&name, &error);
             }
@@ -304,12 +311,20 @@ fn describe(error: &Error) -> String {
     format!("{place}{}{hint}", error.message)
 }
 
+/// Whose turn it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Who<'a> {
+    pub(crate) definition: &'a str,
+    pub(crate) consumer: &'a str,
+    pub(crate) lane: Lane,
+}
+
 impl Context {
     /// One turn with everything that it borrows.
     #[expect(clippy::too_many_arguments, reason = "the worker lends each of them for the length of the turn")]
     pub(crate) async fn turn(
         &self,
-        name: &str,
+        who: Who<'_>,
         home: &Database,
         owner: Uuid,
         stop: &CancellationToken,
@@ -317,13 +332,16 @@ impl Context {
         pace: &mut Pace,
         effort: &mut Effort,
     ) -> Result<End> {
-        let missing =
-            || Error::config("the definition speaks of a database that is not configured").for_definition(name);
-        let definition = self.definition(name).ok_or_else(missing)?;
+        let missing = || {
+            Error::config("the definition speaks of a database that is not configured").for_definition(who.definition)
+        };
+        let definition = self.definition(who.definition).ok_or_else(missing)?;
         let away = self.database(&definition.child.database).ok_or_else(missing)?;
         let limiter = self.limiter(away.name()).ok_or_else(missing)?;
         let turn = Turn {
             definition,
+            consumer: who.consumer,
+            lane: who.lane,
             home,
             away,
             owner,
@@ -334,6 +352,6 @@ impl Context {
             stop,
             quantum,
         };
-        turn.take(pace, effort).await.map_err(|e| e.for_definition(name))
+        turn.take(pace, effort).await.map_err(|e| e.for_definition(who.definition))
     }
 }

@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
-use super::cursor::UNSEEN;
-use crate::{Sql, Template};
+use super::cursor::with_unseen;
+use crate::Sql;
 
 /// Sets keys aside.
 pub const SET_ASIDE: &str = include_str!("../../retry/set_aside.sql");
@@ -38,9 +38,7 @@ pub const FORGET_WORKER: &str = include_str!("../../admin/forget_worker.sql");
 /// The workers of a database.
 pub const LIST_WORKERS: &str = include_str!("../../admin/list_workers.sql");
 /// Whether anything is left.
-pub static BACKLOG: LazyLock<Sql> = LazyLock::new(|| {
-    Template(include_str!("../../admin/backlog.sql")).render(&[("unseen", UNSEEN.render(&[]).into())])
-});
+pub static BACKLOG: LazyLock<Sql> = LazyLock::new(|| with_unseen(include_str!("../../admin/backlog.sql")));
 /// How every definition stands.
 pub const STATUS: &str = include_str!("../../admin/status.sql");
 /// The state of a definition.

@@ -44,8 +44,10 @@ pub const RENAME_PEER: &str = include_str!("../../capture/rename_peer.sql");
 pub const DELETE_PEER: &str = include_str!("../../capture/delete_peer.sql");
 /// Makes a definition.
 pub const INSERT_DEFINITION: &str = include_str!("../../capture/insert_definition.sql");
-/// Makes its head cursor.
+/// Makes its cursors.
 pub const INSERT_CURSOR: &str = include_str!("../../capture/insert_cursor.sql");
+/// When a trailing cursor visits its keys.
+pub const SET_SETTLE: &str = include_str!("../../capture/set_settle.sql");
 /// Another definition under the same name.
 pub const CHANGE_DEFINITION: &str = include_str!("../../capture/change_definition.sql");
 /// Sends its cursors back.

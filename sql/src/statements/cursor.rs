@@ -2,17 +2,27 @@
 
 use std::sync::LazyLock;
 
-use crate::{Sql, Template};
+use crate::{Ident, Sql, TableName, Template};
 
 pub(super) const UNSEEN: Template = Template(include_str!("../../cursor/unseen.sql"));
 
-/// Which head cursors have work.
-pub static PROBE: LazyLock<Sql> =
-    LazyLock::new(|| Template(include_str!("../../cursor/probe.sql")).render(&[("unseen", UNSEEN.render(&[]).into())]));
+/// The fragment over the whole log.
+pub(super) fn unseen_in_log() -> Sql {
+    let ident = |name: &str| Ident::new(name).unwrap_or_else(|_| unreachable!("both names are short"));
+    UNSEEN.render(&[("log", (&TableName::new(ident("lfk"), ident("key_log"))).into())])
+}
+
+/// A statement whose one hole is the fragment.
+pub(super) fn with_unseen(text: &'static str) -> Sql {
+    Template(text).render(&[("unseen", unseen_in_log().into())])
+}
+
+/// Which cursors have work.
+pub static PROBE: LazyLock<Sql> = LazyLock::new(|| with_unseen(include_str!("../../cursor/probe.sql")));
 /// Moves every cursor that has nothing to read.
-pub static IDLE_MOVE: LazyLock<Sql> = LazyLock::new(|| {
-    Template(include_str!("../../cursor/idle_move.sql")).render(&[("unseen", UNSEEN.render(&[]).into())])
-});
+pub static IDLE_MOVE: LazyLock<Sql> = LazyLock::new(|| with_unseen(include_str!("../../cursor/idle_move.sql")));
+/// Opens the window of a trailing cursor.
+pub const OPEN_TRAILING: &str = include_str!("../../cursor/open_trailing.sql");
 /// Takes a lease.
 pub const CLAIM: &str = include_str!("../../cursor/claim.sql");
 /// Says why there was no lease to take.

@@ -5,6 +5,7 @@ mod capture;
 mod clean;
 mod cursor;
 mod plan;
+mod ring;
 mod session;
 
 pub use admin::*;
@@ -12,4 +13,5 @@ pub use capture::*;
 pub use clean::*;
 pub use cursor::*;
 pub use plan::*;
+pub use ring::*;
 pub use session::*;

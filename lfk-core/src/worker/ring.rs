@@ -1,0 +1,109 @@
+//! Retiring leaves of the key log, so that it does not grow for ever.
+//!
+//! The rows themselves are authoritative: a leaf is emptied when every row in it has been seen by every consumer that holds
+//! the log and is older than the retention, which is checked once without a lock and once more under it. A crash leaves the
+//! leaf as it was or empty. Any number of workers may try.
+
+use std::time::Duration;
+
+use lfk_sql::{Ident, TableName, statements};
+use sqlx::Row as _;
+
+use crate::database::{Database, Purpose, Tx};
+use crate::error::{Error, Result};
+
+/// The numbered leaves, and -1 for the DEFAULT leaf.
+const LEAVES: std::ops::RangeInclusive<i32> = -1..=7;
+
+/// What trying to retire a leaf came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Retired,
+    /// Empty, current, or needed by somebody.
+    Kept,
+    /// Somebody writes to it, or holds the ring: the next round tries again.
+    Busy,
+}
+
+/// Retires every leaf that nobody needs any more, and forgets old ticks.
+pub(super) async fn retire(home: &Database, retention: Duration) -> Result<()> {
+    for number in LEAVES {
+        if retire_leaf(home, number, retention).await? == Outcome::Retired {
+            tracing::info!(database = home.name(), leaf = number, "a leaf of the key log was retired");
+        }
+    }
+    let mut tx = home.begin(Purpose::Log).await?;
+    sqlx::query(statements::FORGET_TICKS)
+        .bind(retention.as_secs_f64())
+        .execute(tx.conn())
+        .await
+        .map_err(|e| home.error(e))?;
+    tx.commit().await
+}
+
+async fn retire_leaf(home: &Database, number: i32, retention: Duration) -> Result<Outcome> {
+    let leaf = leaf_name(number)?;
+    let mut tx = home.begin(Purpose::Log).await?;
+    let wanted = is_retirable(&mut tx, home, &leaf, number, retention).await;
+    drop(tx);
+    match wanted {
+        Ok(true) => {}
+        Ok(false) => return Ok(Outcome::Kept),
+        // A missing leaf has nothing to retire; lfk.cover() makes it again.
+        Err(error) if error.sqlstate().as_deref() == Some("42P01") => return Ok(Outcome::Kept),
+        Err(error) => return Err(error),
+    }
+    match empty_under_lock(home, &leaf, number, retention).await {
+        Err(error) if error.sqlstate().as_deref() == Some("55P03") => Ok(Outcome::Busy),
+        other => other,
+    }
+}
+
+/// The check again under the lock: a new statement, hence a new snapshot, and nothing can appear after it.
+async fn empty_under_lock(home: &Database, leaf: &TableName, number: i32, retention: Duration) -> Result<Outcome> {
+    let error = |e| home.error(e);
+    let mut tx = home.begin(Purpose::Log).await?;
+    sqlx::query(statements::WAIT_BRIEFLY).execute(tx.conn()).await.map_err(error)?;
+    let ring: bool = sqlx::query_scalar(statements::TRY_RING_LOCK).fetch_one(tx.conn()).await.map_err(error)?;
+    if !ring {
+        return Ok(Outcome::Busy);
+    }
+    let lock = statements::lock_leaf(leaf).into_sql_str();
+    sqlx::query(lock).execute(tx.conn()).await.map_err(error)?;
+    if !is_retirable(&mut tx, home, leaf, number, retention).await? {
+        return Ok(Outcome::Kept);
+    }
+    let empty = statements::empty_leaf(leaf).into_sql_str();
+    sqlx::query(empty).execute(tx.conn()).await.map_err(error)?;
+    tx.commit().await?;
+    Ok(Outcome::Retired)
+}
+
+async fn is_retirable(
+    tx: &mut Tx,
+    home: &Database,
+    leaf: &TableName,
+    number: i32,
+    retention: Duration,
+) -> Result<bool> {
+    let current: bool = sqlx::query_scalar(statements::LEAF_CURRENT)
+        .bind(number)
+        .fetch_one(tx.conn())
+        .await
+        .map_err(|e| home.error(e))?;
+    if current {
+        return Ok(false);
+    }
+    let row = sqlx::query(statements::leaf_needed(leaf).into_sql_str())
+        .bind(retention.as_secs_f64())
+        .fetch_one(tx.conn())
+        .await
+        .map_err(|e| home.error(e))?;
+    Ok(!row.get::<bool, _>("empty") && !row.get::<bool, _>("needed"))
+}
+
+fn leaf_name(number: i32) -> Result<TableName> {
+    let name = if number < 0 { "key_log_default".to_owned() } else { format!("key_log_{number}") };
+    let ident = |name: &str| Ident::new(name).map_err(|e| Error::config(e.to_string()));
+    Ok(TableName::new(ident("lfk")?, ident(&name)?))
+}
