@@ -24,6 +24,7 @@ use crate::pair;
 use crate::points::{Point, Points};
 use crate::retry::{self, Outcome, RetryPolicy};
 use crate::schedule::Lane;
+use crate::sweep::{self, Sweep, SweepEnd};
 
 /// The cursor moves about once a second: each move leaves a dead row version behind, and a crash repeats a second of work.
 const ADVANCE_EVERY: Duration = Duration::from_secs(1);
@@ -33,8 +34,8 @@ const FIRST_PAGE_ROWS: i64 = 100;
 const MAX_PAGE_ROWS: i64 = 5_000;
 /// Keys that a page should hold: a few batches, and little memory.
 const PAGE_KEYS: i64 = 20_000;
-/// Retries of a turn at most, so that they cannot crowd out the log.
-const RETRIES_A_TURN: i64 = 200;
+/// Retries of a turn at most, so that they cannot crowd out the log. The suspects of a sweep are among them.
+const RETRIES_A_TURN: i64 = 2_000;
 
 /// What a turn needs from the worker that gives it.
 pub(crate) struct Turn<'a> {
@@ -63,8 +64,6 @@ pub(crate) enum End {
     Interrupted,
     /// Another worker has the lease.
     Elsewhere,
-    /// A marker: the orphans of a TRUNCATE or of a changed key column have to be found by a sweep first.
-    SweepNeeded,
 }
 
 /// Keys and rows of a turn, for metrics and logs.
@@ -119,7 +118,6 @@ impl Turn<'_> {
                 WindowEnd::Closed { read_any: true } if !self.is_over(began) => {}
                 WindowEnd::Closed { read_any: true } | WindowEnd::Interrupted => return Ok(End::Interrupted),
                 WindowEnd::Closed { read_any: false } => return Ok(End::Idle),
-                WindowEnd::Marker => return Ok(End::SweepNeeded),
             }
         }
     }
@@ -168,17 +166,28 @@ impl Turn<'_> {
                     self.pass(Point::BatchDone).await?;
                 }
                 // The head cursor is where a sweep is made; it waits longer than settle_after itself.
-                Next::Marker if self.lane == Lane::Trailing => {
+                Next::Marker(_) if self.lane == Lane::Trailing => {
                     buffer.skip_row();
                     done = buffer.done_up_to();
                 }
-                Next::Marker | Next::Unknown if state == State::Observe => {
+                Next::Marker(_) | Next::Unknown if state == State::Observe => {
                     buffer.skip_row();
                     done = buffer.done_up_to();
                 }
-                Next::Marker => {
+                Next::Marker(marker) => {
                     self.advance(lease, done, &mut progress, advanced).await?;
-                    return Ok(WindowEnd::Marker);
+                    advanced = Instant::now();
+                    if !sweep::is_swept(lease, marker).await? {
+                        let (definition, away) = (self.definition, self.away);
+                        let sweep = Sweep { definition, lease, shape, away };
+                        if sweep.run(|| self.is_over(began)).await? == SweepEnd::Interrupted {
+                            return Ok(WindowEnd::Interrupted);
+                        }
+                        continue;
+                    }
+                    buffer.skip_row();
+                    done = buffer.done_up_to();
+                    read_any = true;
                 }
                 Next::Unknown => {
                     self.advance(lease, done, &mut progress, advanced).await?;
@@ -306,7 +315,6 @@ impl Turn<'_> {
 enum WindowEnd {
     Closed { read_any: bool },
     Interrupted,
-    Marker,
 }
 
 /// Rows of the next page, from the keys that a row of this one holds on average.

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::clean::Pace;
-use crate::consumer::{Effort, End};
+use crate::consumer::Effort;
 use crate::context::Context;
 use crate::database::{Database, Purpose};
 use crate::error::{Error, ErrorKind, Result};
@@ -201,7 +201,6 @@ pub(crate) async fn once(ctx: &Context, asked_to_stop: impl Future<Output = ()>)
 async fn visit_all(ctx: &Context, stop: &CancellationToken) -> Result<Drained> {
     let owner = Uuid::new_v4();
     let mut first_error = None;
-    let mut attention = false;
     for definition in &ctx.definitions {
         if stop.is_cancelled() {
             break;
@@ -213,7 +212,7 @@ async fn visit_all(ctx: &Context, stop: &CancellationToken) -> Result<Drained> {
         let who = Who { definition: &definition.name, consumer: &definition.name, lane: Lane::Head };
         let turn = ctx.turn(who, home, owner, stop, Duration::MAX, &mut pace, &mut effort);
         match turn.await {
-            Ok(end) => attention |= end == End::SweepNeeded,
+            Ok(_) => {}
             Err(error) if error.kind == ErrorKind::Crashed => return Err(error),
             // The others still get their visit.
             Err(error) => first_error = first_error.or(Some(error)),
@@ -222,7 +221,7 @@ async fn visit_all(ctx: &Context, stop: &CancellationToken) -> Result<Drained> {
     let look = look(ctx).await?;
     match first_error {
         Some(error) => Err(error),
-        None if attention || look.quarantined > 0 => Ok(Drained::NeedsAttention),
+        None if look.quarantined > 0 => Ok(Drained::NeedsAttention),
         None => Ok(Drained::Drained),
     }
 }

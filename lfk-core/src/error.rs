@@ -40,8 +40,6 @@ pub enum ErrorKind {
     TimedOut,
     /// The definition was paused, or the kill switch is on: the batch was not done.
     Paused,
-    /// A TRUNCATE or a change of the key columns left no list of keys: a sweep has to find the orphans.
-    SweepNeeded,
     /// A test killed the worker at a fail point.
     Crashed,
 }

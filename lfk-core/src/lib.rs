@@ -21,6 +21,7 @@ mod retry;
 mod schedule;
 mod states;
 mod status;
+mod sweep;
 mod worker;
 
 pub use database::{Database, Limits};

@@ -11,7 +11,7 @@ SELECT $1, k.key, $4, $5, $6, 1, clock_timestamp() + make_interval(secs => least
           FROM unnest($2::text[]) WITH ORDINALITY AS u(part, ord) GROUP BY (u.ord - 1) / $3::int8) k
 ON CONFLICT (consumer, key) DO UPDATE
    SET reason = excluded.reason, sqlstate = excluded.sqlstate, error = excluded.error, attempts = r.attempts + 1,
-       tried_at = clock_timestamp(),
+       tried_at = clock_timestamp(), barrier = NULL,
        not_before = clock_timestamp()
          + make_interval(secs => least($7::float8, 2.0 ^ least(r.attempts, 20) * (1 + random() / 4))),
        quarantined_at = coalesce(r.quarantined_at, CASE WHEN r.attempts + 1 >= $8::int4 THEN clock_timestamp() END)

@@ -93,6 +93,8 @@ CREATE TABLE IF NOT EXISTS lfk.retry (
   tried_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
   not_before timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
   quarantined_at timestamptz,
+  -- A suspect of a sweep is not touched before every transaction below this number has ended.
+  barrier xid8,
   created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
   PRIMARY KEY (consumer, key)
 );
@@ -120,3 +122,18 @@ CREATE TABLE IF NOT EXISTS lfk.worker (
   seen_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 COMMENT ON TABLE lfk.worker IS 'Processes that read the key log of this database, and when each was last seen.';
+
+-- A sweep in progress: distinct child keys in keyset order, those without a parent cleaned.
+CREATE TABLE IF NOT EXISTS lfk.sweep (
+  consumer text PRIMARY KEY REFERENCES lfk.cursor ON DELETE CASCADE,
+  -- What had been committed when it began: it stands for every marker that this sees.
+  covers pg_snapshot NOT NULL,
+  -- The last key that is wholly done; NULL: none yet.
+  behind text[],
+  done boolean NOT NULL DEFAULT false,
+  looked_at bigint NOT NULL DEFAULT 0,
+  orphans bigint NOT NULL DEFAULT 0,
+  started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  moved_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+COMMENT ON TABLE lfk.sweep IS 'The last sweep of each consumer: what a TRUNCATE, a dropped partition or a gap in coverage left without a list of keys is found by looking at every child key.';

@@ -13,10 +13,10 @@ use sqlx::Row as _;
 use super::batch::{After, Piece};
 use super::class::{Class, classify};
 use super::pace::{MAX_ROWS, Pace};
+use super::recheck::absent_parents;
 use super::shape::{Form, Shape};
 use crate::cursor::Lease;
 use crate::database::{Database, Purpose};
-use crate::definition::State;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{Key, sort_unique};
 use crate::limiter::Limiter;
@@ -188,7 +188,7 @@ impl Cleaner<'_> {
         let seen = Instant::now();
         let (deadline, leaves) = self.read_deadline().await?;
         self.points.pass(Point::DeadlineSet, &self.lease.consumer).await?;
-        let absent = self.recheck(keys).await?;
+        let absent = absent_parents(self.lease, self.shape, keys).await?;
         self.points.pass(Point::Rechecked, &self.lease.consumer).await?;
         Ok(Truth { seen, deadline, leaves, absent })
     }
@@ -218,44 +218,6 @@ impl Cleaner<'_> {
             .in_database(self.away.name())
             .for_definition(&self.lease.consumer)
             .with_hint("run `lfk plan`; a definition whose child is gone for good is removed with `lfk uninstall NAME`")
-    }
-
-    /// (B) The keys whose parent is absent now, on the primary. Also reads whether the definition may still act.
-    async fn recheck(&self, keys: &[Key]) -> Result<Vec<Key>> {
-        let home = &self.lease.home;
-        let mut tx = home.begin(Purpose::Recheck).await?;
-        if self.lease.guard(&mut tx).await? != State::Active {
-            return Err(Error::new(ErrorKind::Paused, "paused or stopped").for_definition(&self.lease.consumer));
-        }
-        let sql = self.shape.recheck().into_sql_str();
-        let mut query = sqlx::query(sql);
-        for column in Key::by_column(keys, self.shape.width()) {
-            query = query.bind(column);
-        }
-        let rows = query.fetch_all(tx.conn()).await.map_err(|e| home.error(e))?;
-        tx.commit().await?;
-        let mut present: Vec<Option<bool>> = vec![None; keys.len()];
-        for row in &rows {
-            let ordinal = usize::try_from(row.get::<i64, _>("ord")).unwrap_or(0);
-            match ordinal.checked_sub(1).and_then(|index| present.get_mut(index)) {
-                Some(slot @ None) => *slot = Some(row.get("present")),
-                _ => return Err(self.incomplete()),
-            }
-        }
-        if present.iter().any(Option::is_none) {
-            return Err(self.incomplete());
-        }
-        Ok(keys.iter().zip(present).filter(|(_, p)| *p == Some(false)).map(|(key, _)| key.clone()).collect())
-    }
-
-    /// A missing answer is never an absence.
-    fn incomplete(&self) -> Error {
-        Error::refused(
-            "the re-check did not answer for every key: the database is a standby, or something rewrites our statement",
-        )
-        .in_database(self.lease.home.name())
-        .for_definition(&self.lease.consumer)
-        .with_hint("lfk must be connected to the primary")
     }
 
     /// (C) One statement on one leaf, in a transaction of its own.

@@ -4,11 +4,13 @@ mod batch;
 mod class;
 mod converge;
 mod pace;
+mod recheck;
 mod shape;
 
 pub(crate) use class::{Class, classify};
 pub(crate) use converge::{Cleaner, Tally};
 pub(crate) use pace::Pace;
+pub(crate) use recheck::absent_parents;
 #[cfg(feature = "sabotage")]
 pub(crate) use shape::Form;
 pub(crate) use shape::Shape;

@@ -1,6 +1,6 @@
 //! The statements of one definition, rendered for its tables. Pure: no database is asked.
 
-use lfk_sql::statements::{self, fragment};
+use lfk_sql::statements::{self, fragment, sweep_fragment};
 use lfk_sql::{Ident, Piece, Sql, TableName};
 
 use crate::definition::{LooseForeignKey, OnDelete};
@@ -121,6 +121,34 @@ impl Shape {
             ("names", self.key_names().into()),
             ("leaf", leaf.into()),
             ("match", and(matches).into()),
+        ])
+    }
+
+    /// The next distinct keys of the children, for a sweep. Binds: the last key column by column when `behind`, then the
+    /// row limit. Answers `(key, read)`.
+    pub(crate) fn next_child_keys(&self, behind: bool) -> Sql {
+        let columns = || self.child_columns.iter().map(|c| fragment::CHILD_COLUMN.render(&[("column", c.into())]));
+        let texts = self.child_columns.iter().map(|c| sweep_fragment::CHILD_TEXT.render(&[("column", c.into())]));
+        let present = self.child_columns.iter().map(|c| sweep_fragment::NOT_NULL.render(&[("column", c.into())]));
+        let mut matches: Vec<Sql> = present.collect();
+        matches.extend(self.limits());
+        if behind {
+            let values = (1i64..).zip(&self.key_types).map(|(n, t)| {
+                sweep_fragment::KEY_VALUE.render(&[("number", n.into()), ("type", type_name(*t).into())])
+            });
+            matches.push(
+                sweep_fragment::BEHIND.render(&[
+                    ("columns", Sql::join(columns(), ", ").into()),
+                    ("keys", Sql::join(values, ", ").into()),
+                ]),
+            );
+        }
+        statements::NEXT_CHILD_KEYS.render(&[
+            ("columns", Sql::join(columns(), ", ").into()),
+            ("texts", Sql::join(texts, ", ").into()),
+            ("child", (&self.child).into()),
+            ("match", and(matches).into()),
+            ("limit", if behind { self.parameter(1) } else { 1 }.into()),
         ])
     }
 

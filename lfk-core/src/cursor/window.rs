@@ -42,7 +42,7 @@ pub(crate) enum Next {
     /// Keys, at most as many as asked for.
     Keys(Vec<Key>),
     /// The window is blocked here until a sweep.
-    Marker,
+    Marker(Position),
     /// The window is blocked here until a newer version reads it.
     Unknown,
     /// Everything that was read has been handed out.
@@ -85,7 +85,7 @@ impl Buffer {
                 if !keys.is_empty() {
                     break;
                 }
-                return if front.entry == Entry::Marker { Next::Marker } else { Next::Unknown };
+                return if front.entry == Entry::Marker { Next::Marker(front.at) } else { Next::Unknown };
             };
             let room = limit.max(1) - keys.len();
             let part = &all[self.taken..all.len().min(self.taken + room)];
@@ -160,8 +160,8 @@ mod tests {
             vec![row(5, 1, Entry::Keys(keys(1, 1))), row(5, 2, Entry::Marker), row(6, 1, Entry::Keys(keys(2, 2)))];
         buffer.push_page(page).unwrap();
         assert_eq!(buffer.take(10), Next::Keys(keys(1, 1)));
-        assert_eq!(buffer.take(10), Next::Marker);
-        assert_eq!(buffer.take(10), Next::Marker);
+        assert_eq!(buffer.take(10), Next::Marker(Position { xid: 5, id: 2 }));
+        assert_eq!(buffer.take(10), Next::Marker(Position { xid: 5, id: 2 }));
         assert_eq!(buffer.done_up_to(), Some(Position { xid: 5, id: 1 }));
     }
 

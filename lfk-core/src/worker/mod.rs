@@ -232,7 +232,6 @@ impl Worker {
         consumer.pace = pace;
         consumer.not_before = None;
         let trouble = match result {
-            Ok(End::SweepNeeded) => Some(sweep_needed()),
             Ok(_) => None,
             Err(error) if error.kind == ErrorKind::Crashed => return Err(error),
             Err(error) if error.kind == ErrorKind::LeaseLost => {
@@ -291,10 +290,6 @@ fn is_due(last: Option<Instant>, every: Duration) -> bool {
 fn backoff(failures: u32) -> Duration {
     let base = Duration::from_millis(250) * 2u32.saturating_pow(failures.min(10));
     base.min(LONGEST_BACKOFF).mul_f64(rand::random_range(0.75..1.0))
-}
-
-fn sweep_needed() -> Error {
-    Error::new(ErrorKind::SweepNeeded, "sweep needed: a TRUNCATE, or a change of the key columns, left no list of keys")
 }
 
 fn condition_of(error: &Error) -> &'static str {

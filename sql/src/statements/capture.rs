@@ -46,6 +46,8 @@ pub const DELETE_PEER: &str = include_str!("../../capture/delete_peer.sql");
 pub const INSERT_DEFINITION: &str = include_str!("../../capture/insert_definition.sql");
 /// Makes its cursors.
 pub const INSERT_CURSOR: &str = include_str!("../../capture/insert_cursor.sql");
+/// A changed definition has other children.
+pub const FORGET_SWEEPS: &str = include_str!("../../capture/forget_sweeps.sql");
 /// When a trailing cursor visits its keys.
 pub const SET_SETTLE: &str = include_str!("../../capture/set_settle.sql");
 /// Another definition under the same name.

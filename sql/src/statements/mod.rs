@@ -7,6 +7,7 @@ mod cursor;
 mod plan;
 mod ring;
 mod session;
+mod sweep;
 
 pub use admin::*;
 pub use capture::*;
@@ -15,3 +16,4 @@ pub use cursor::*;
 pub use plan::*;
 pub use ring::*;
 pub use session::*;
+pub use sweep::*;

@@ -1,0 +1,2 @@
+-- Purpose: fragment: a column of the child as keys travel.
+child."{column}"::pg_catalog.text
