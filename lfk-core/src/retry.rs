@@ -34,6 +34,8 @@ pub(crate) enum Reason {
     Contended,
     /// The statement succeeded twice and children are still there: a trigger keeps them, or somebody adds more.
     StillThere,
+    /// So many children that they are cleaned beside the others, a bounded share of the time.
+    Wide,
     /// The server refuses this key: a constraint, a trigger, a value.
     Poisoned,
 }
@@ -45,6 +47,7 @@ impl Reason {
             Self::TimedOut => "timed_out",
             Self::Contended => "contended",
             Self::StillThere => "still_there",
+            Self::Wide => "wide",
             Self::Poisoned => "poisoned",
         }
     }
@@ -68,14 +71,14 @@ pub(crate) struct RetryPolicy {
 pub(crate) async fn set_aside(tx: &mut Tx, lease: &Lease, keys: &[SetAside], policy: &RetryPolicy) -> Result<()> {
     for one in keys {
         let width = i64::try_from(one.key.0.len()).unwrap_or(i64::MAX);
-        sqlx::query(statements::SET_ASIDE)
+        tx.query(statements::SET_ASIDE)
             .bind(&lease.consumer)
             .bind(Key::flatten(std::slice::from_ref(&one.key)))
             .bind(width)
             .bind(one.reason.as_str())
             .bind(&one.sqlstate)
             .bind(&one.error)
-            .bind(policy.longest_wait.as_secs_f64())
+            .bind(if one.reason == Reason::Wide { 0.0 } else { policy.longest_wait.as_secs_f64() })
             .bind(one.reason.is_to_blame().then_some(policy.attempts))
             .execute(tx.conn())
             .await
@@ -87,7 +90,7 @@ pub(crate) async fn set_aside(tx: &mut Tx, lease: &Lease, keys: &[SetAside], pol
 /// Keys whose time has come, at most `limit`.
 pub(crate) async fn due(lease: &Lease, limit: i64, policy: &RetryPolicy) -> Result<Vec<Key>> {
     let mut tx = lease.home.begin(Purpose::Log).await?;
-    let rows = sqlx::query(statements::DUE_RETRIES)
+    let rows = tx.query(statements::DUE_RETRIES)
         .bind(&lease.consumer)
         .bind(limit)
         .bind(policy.longest_wait.as_secs_f64())
@@ -96,6 +99,18 @@ pub(crate) async fn due(lease: &Lease, limit: i64, policy: &RetryPolicy) -> Resu
         .map_err(|e| lease.home.error(e))?;
     tx.commit().await?;
     Ok(rows.iter().map(|row| Key(row.get("key"))).collect())
+}
+
+/// The wide parent that has waited longest.
+pub(crate) async fn due_wide(lease: &Lease) -> Result<Option<Key>> {
+    let mut tx = lease.home.begin(Purpose::Log).await?;
+    let key: Option<Vec<String>> = tx.query_scalar(statements::DUE_WIDE)
+        .bind(&lease.consumer)
+        .fetch_optional(tx.conn())
+        .await
+        .map_err(|e| lease.home.error(e))?;
+    tx.commit().await?;
+    Ok(key.map(Key))
 }
 
 /// What trying keys again came to.
@@ -112,7 +127,7 @@ pub(crate) async fn settle(lease: &Lease, outcome: &Outcome, policy: &RetryPolic
     lease.check()?;
     let mut tx = lease.home.begin(Purpose::Log).await?;
     let keys = i64::try_from(outcome.done.len()).unwrap_or(i64::MAX);
-    let renewed = sqlx::query(statements::COUNT_PROGRESS)
+    let renewed = tx.query(statements::COUNT_PROGRESS)
         .bind(&lease.consumer)
         .bind(lease.token)
         .bind(lease.owner)
@@ -128,7 +143,7 @@ pub(crate) async fn settle(lease: &Lease, outcome: &Outcome, policy: &RetryPolic
         return Err(lease.lose());
     }
     if let Some(first) = outcome.done.first() {
-        sqlx::query(statements::FINISH_RETRIES)
+        tx.query(statements::FINISH_RETRIES)
             .bind(&lease.consumer)
             .bind(Key::flatten(&outcome.done))
             .bind(i64::try_from(first.0.len()).unwrap_or(i64::MAX))

@@ -2,7 +2,7 @@
 --   Nobody shortens the wait of a suspect: it is what tells an orphan from a child that was committed before its parent.
 -- Locks: ACCESS SHARE. Index: retry_due. Repeat: only reads.
 SELECT r.key FROM lfk.retry r
- WHERE r.consumer = $1 AND r.quarantined_at IS NULL
+ WHERE r.consumer = $1 AND r.quarantined_at IS NULL AND r.reason <> 'wide'
    AND (r.not_before <= clock_timestamp()
         OR (r.reason <> 'suspect' AND r.tried_at <= clock_timestamp() - make_interval(secs => $3)))
    AND (r.barrier IS NULL OR r.barrier < pg_snapshot_xmin(pg_current_snapshot()))

@@ -6,6 +6,8 @@ use super::shape::Form;
 use crate::key::Key;
 use crate::retry::Reason;
 
+/// Full capped statements on the same keys, before they are made fewer; a single key is wide then.
+const ROUNDS: u8 = 10;
 /// Attempts at the same keys after deadlocks or serialisation failures, before they are made fewer.
 const CONTENDED_TRIES: u8 = 3;
 
@@ -20,6 +22,8 @@ pub(crate) struct Piece {
     pub(crate) stuck: bool,
     /// Deadlocks and serialisation failures so far.
     contended: u8,
+    /// Full capped statements so far.
+    rounds: u8,
 }
 
 /// What to do with a piece whose attempt failed.
@@ -35,7 +39,7 @@ pub(crate) enum After {
 
 impl Piece {
     pub(crate) fn new(keys: Vec<Key>, form: Form, cap: usize) -> Self {
-        Self { keys, form, cap, stuck: false, contended: 0 }
+        Self { keys, form, cap, stuck: false, contended: 0, rounds: 0 }
     }
 
     /// Keys whose children were still there: once more, waiting for locks.
@@ -43,10 +47,14 @@ impl Piece {
         Self { stuck: true, ..Self::new(keys, Form::Whole, cap) }
     }
 
-    /// Keys that have more rows than a capped statement takes: once more, with rows as the pace now has it, but never
-    /// back at once to a size that has timed out.
-    pub(crate) fn more(&self, keys: Vec<Key>, cap: usize) -> Self {
-        Self { keys, cap: cap.min(self.cap * 2), ..self.clone() }
+    /// Keys that have more rows than a capped statement takes: once more, with rows as the pace now has it, but never back
+    /// at once to a size that has timed out. After some rounds the widest key is sought by halving, and set aside.
+    pub(crate) fn more(self, keys: Vec<Key>, cap: usize) -> After {
+        let next = Self { keys, cap: cap.min(self.cap * 2), rounds: self.rounds + 1, ..self };
+        if next.rounds < ROUNDS {
+            return After::Again(vec![next]);
+        }
+        Self { rounds: 0, ..next }.halve_or(Reason::Wide)
     }
 
     /// Decides after a failed attempt.
@@ -150,6 +158,25 @@ mod tests {
         assert_eq!(next[0].form, Form::Capped);
         let After::SetAside(all, reason) = Piece::stuck(keys(2), 10).after(Class::Locked) else { panic!() };
         assert_eq!((all.len(), reason), (2, Reason::Locked));
+    }
+
+    #[test]
+    fn a_key_that_fills_statement_after_statement_is_set_aside_as_wide() {
+        let mut work = vec![Piece::new(keys(4), Form::Capped, 2000)];
+        let mut wide = Vec::new();
+        let mut statements = 0;
+        while let Some(piece) = work.pop() {
+            statements += 1;
+            // Only the key 2 has children without end.
+            let more: Vec<Key> = piece.keys.iter().filter(|k| k.0 == ["2"]).cloned().collect();
+            match if more.is_empty() { After::Again(vec![]) } else { piece.more(more, 2000) } {
+                After::Again(pieces) => work.extend(pieces),
+                After::SetAside(keys, reason) => wide.extend(keys.into_iter().map(|k| (k, reason))),
+                After::Fail => panic!("a full statement fails nothing"),
+            }
+        }
+        assert_eq!(wide, [(Key(vec!["2".to_owned()]), Reason::Wide)]);
+        assert!(statements <= usize::from(ROUNDS));
     }
 
     #[test]

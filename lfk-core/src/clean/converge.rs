@@ -7,25 +7,21 @@
 
 use std::time::{Duration, Instant};
 
-use lfk_sql::{Ident, TableName, statements};
-use sqlx::Row as _;
+use lfk_sql::TableName;
 
 use super::batch::{After, Piece};
 use super::class::{Class, classify};
-use super::pace::{MAX_ROWS, Pace};
+use super::pace::Pace;
 use super::recheck::absent_parents;
 use super::shape::{Form, Shape};
+use super::statement::Target;
 use crate::cursor::Lease;
-use crate::database::{Database, Purpose};
-use crate::error::{Error, ErrorKind, Result};
+use crate::database::Database;
+use crate::error::{Error, Result};
 use crate::key::{Key, sort_unique};
 use crate::limiter::Limiter;
 use crate::points::{Point, Points};
 use crate::retry::{Reason, SetAside};
-
-/// No statement starts later than this after the clock was read, and none runs longer than 5 s: so nothing acts later than
-/// 10 s after its re-check.
-const DEADLINE: Duration = Duration::from_secs(5);
 
 /// A re-check older than this is made anew before the next leaf, however long its statement had to wait for its turn.
 const FRESH: Duration = Duration::from_secs(2);
@@ -52,33 +48,25 @@ pub(crate) struct Cleaner<'a> {
 }
 
 /// What both databases said, and until when it may be acted on.
-struct Truth {
+pub(super) struct Truth {
     seen: Instant,
     /// By the clock of the children's database.
-    deadline: f64,
-    leaves: Vec<TableName>,
-    absent: Vec<Key>,
+    pub(super) deadline: f64,
+    pub(super) leaves: Vec<TableName>,
+    pub(super) absent: Vec<Key>,
 }
 
 /// What one attempt at a piece came to.
 #[derive(Default)]
-struct Attempt {
-    rows: u64,
-    resurrected: u64,
+pub(super) struct Attempt {
+    pub(super) rows: u64,
+    pub(super) resurrected: u64,
     /// Keys whose children are still there although every statement succeeded.
-    stuck: Vec<Key>,
+    pub(super) stuck: Vec<Key>,
     /// A capped statement was full: these keys have more.
-    more: Vec<Key>,
+    pub(super) more: Vec<Key>,
     /// A statement began after the deadline and did nothing.
     late: bool,
-}
-
-/// What one statement on one leaf did.
-struct LeafDone {
-    rows: u64,
-    late: bool,
-    may_swallow: bool,
-    full: bool,
 }
 
 impl Cleaner<'_> {
@@ -114,7 +102,14 @@ impl Cleaner<'_> {
     /// After a successful attempt: the next capped round, or a second look at what should be gone.
     fn follow_up(&self, piece: Piece, attempt: Attempt, work: &mut Vec<Piece>, tally: &mut Tally) {
         if !attempt.more.is_empty() {
-            work.push(piece.more(attempt.more, self.pace.cap()));
+            match piece.more(attempt.more, self.pace.cap()) {
+                After::SetAside(keys, reason) => {
+                    tally.set_aside.extend(keys.into_iter().map(|key| SetAside::new(key, reason, None)));
+                }
+                After::Again(pieces) => work.extend(pieces),
+                After::Fail => {}
+            }
+            return;
         }
         if attempt.stuck.is_empty() {
             return;
@@ -147,11 +142,12 @@ impl Cleaner<'_> {
         Ok(())
     }
 
-    async fn attempt(&mut self, piece: &Piece) -> Result<Attempt> {
+    pub(super) async fn attempt(&mut self, piece: &Piece) -> Result<Attempt> {
         let mut truth = self.look(&piece.keys).await?;
         let mut attempt = Attempt::default();
         let mut doubtful = Vec::new();
         let mut full = false;
+        let target = if piece.form == Form::Capped { Target::Capped(piece.cap) } else { Target::Whole };
         for leaf in truth.leaves.clone() {
             self.limiter.statement().await;
             if truth.seen.elapsed() > FRESH {
@@ -161,7 +157,7 @@ impl Cleaner<'_> {
                 break;
             }
             let columns = Key::by_column(&truth.absent, self.shape.width());
-            let done = self.clean_leaf(&leaf, piece, &columns, truth.deadline).await?;
+            let done = self.clean_leaf(&leaf, target, &columns, truth.deadline).await?;
             attempt.rows += done.rows;
             attempt.late |= done.late;
             full |= done.full;
@@ -184,109 +180,12 @@ impl Cleaner<'_> {
     }
 
     /// Steps A and B: from now until the deadline, these keys have no parent.
-    async fn look(&self, keys: &[Key]) -> Result<Truth> {
+    pub(super) async fn look(&self, keys: &[Key]) -> Result<Truth> {
         let seen = Instant::now();
         let (deadline, leaves) = self.read_deadline().await?;
         self.points.pass(Point::DeadlineSet, &self.lease.consumer).await?;
         let absent = absent_parents(self.lease, self.shape, keys).await?;
         self.points.pass(Point::Rechecked, &self.lease.consumer).await?;
         Ok(Truth { seen, deadline, leaves, absent })
-    }
-
-    /// (A) The clock of the children's database, and the tables that hold rows.
-    async fn read_deadline(&self) -> Result<(f64, Vec<TableName>)> {
-        let mut tx = self.away.begin(Purpose::Recheck).await?;
-        let rows = sqlx::query(statements::DEADLINE)
-            .bind(self.shape.child.to_string())
-            .bind(DEADLINE.as_secs_f64())
-            .fetch_all(tx.conn())
-            .await
-            .map_err(|e| self.away.error(e))?;
-        tx.commit().await?;
-        let Some(first) = rows.first().filter(|row| row.get("found")) else { return Err(self.no_child()) };
-        let deadline = first.get("deadline");
-        let name = |row: &sqlx::postgres::PgRow, column: &str| -> Option<Ident> {
-            Ident::new(row.get::<Option<String>, _>(column)?).ok()
-        };
-        // A partitioned child without partitions has no leaf, and no children.
-        let leaves = rows.iter().filter_map(|row| Some(TableName::new(name(row, "schema")?, name(row, "name")?)));
-        Ok((deadline, leaves.collect()))
-    }
-
-    fn no_child(&self) -> Error {
-        Error::new(ErrorKind::Refused, format!("the child table {} is not there", self.shape.child))
-            .in_database(self.away.name())
-            .for_definition(&self.lease.consumer)
-            .with_hint("run `lfk plan`; a definition whose child is gone for good is removed with `lfk uninstall NAME`")
-    }
-
-    /// (C) One statement on one leaf, in a transaction of its own.
-    async fn clean_leaf(
-        &mut self,
-        leaf: &TableName,
-        piece: &Piece,
-        columns: &[Vec<String>],
-        deadline: f64,
-    ) -> Result<LeafDone> {
-        self.lease.check()?;
-        let began = Instant::now();
-        let consumer = &self.lease.consumer;
-        let limit = if piece.form == Form::Capped { piece.cap } else { MAX_ROWS };
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let mut tx = self.away.begin(Purpose::Write).await?;
-        let mut locked: Vec<String> = Vec::new();
-        if self.shape.same_database {
-            // A whole statement locks all of them: the limit is only for the capped form.
-            let most = if piece.form == Form::Capped { limit } else { i64::MAX };
-            let mut query = sqlx::query_scalar(self.shape.lock(leaf, piece.form).into_sql_str());
-            for column in columns {
-                query = query.bind(column);
-            }
-            locked = query.bind(most).fetch_all(tx.conn()).await.map_err(|e| self.away.error(e))?;
-            self.points.pass(Point::ChildrenLocked, consumer).await?;
-        }
-        let locked_rows = locked.len();
-        let mut query = sqlx::query(self.shape.clean(leaf, piece.form).into_sql_str());
-        for column in columns {
-            query = query.bind(column);
-        }
-        query = query.bind(deadline);
-        if self.shape.same_database {
-            query = query.bind(locked);
-        } else if piece.form == Form::Capped {
-            query = query.bind(limit);
-        }
-        let row = query.fetch_one(tx.conn()).await.map_err(|e| self.away.error(e))?;
-        self.points.pass(Point::CleanedUncommitted, consumer).await?;
-        tx.commit().await?;
-        self.points.pass(Point::LeafCleaned, consumer).await?;
-        let rows = u64::try_from(row.get::<i64, _>("rows")).unwrap_or(0);
-        self.pace.took(piece.form, rows, began.elapsed());
-        self.limiter.rows(rows).await;
-        let reached = if self.shape.same_database { locked_rows as u64 } else { rows };
-        let full = piece.form == Form::Capped && rows > 0 && reached >= piece.cap as u64;
-        Ok(LeafDone { rows, late: row.get("late"), may_swallow: row.get("may_swallow"), full })
-    }
-
-    /// The keys that still have children in one of these leaves.
-    async fn remaining(&self, leaves: &[TableName], keys: &[Key]) -> Result<Vec<Key>> {
-        let columns = Key::by_column(keys, self.shape.width());
-        let mut left = vec![false; keys.len()];
-        for leaf in leaves {
-            let mut tx = self.away.begin(Purpose::Recheck).await?;
-            let mut query = sqlx::query_scalar::<_, i64>(self.shape.remaining(leaf).into_sql_str());
-            for column in &columns {
-                query = query.bind(column);
-            }
-            let ordinals = query.fetch_all(tx.conn()).await.map_err(|e| self.away.error(e))?;
-            tx.commit().await?;
-            for ordinal in ordinals {
-                let index = usize::try_from(ordinal).unwrap_or(0).checked_sub(1);
-                if let Some(slot) = index.and_then(|i| left.get_mut(i)) {
-                    *slot = true;
-                }
-            }
-        }
-        Ok(keys.iter().zip(left).filter(|(_, left)| *left).map(|(key, _)| key.clone()).collect())
     }
 }

@@ -6,6 +6,8 @@ mod converge;
 mod pace;
 mod recheck;
 mod shape;
+mod statement;
+mod wide;
 
 pub(crate) use class::{Class, classify};
 pub(crate) use converge::{Cleaner, Tally};
@@ -14,3 +16,4 @@ pub(crate) use recheck::absent_parents;
 #[cfg(feature = "sabotage")]
 pub(crate) use shape::Form;
 pub(crate) use shape::Shape;
+pub(crate) use wide::WideEnd;

@@ -12,8 +12,10 @@ use super::shape::Form;
 const MIN_KEYS: usize = 10;
 /// Keys of a batch at most: 99 % of what one giant statement reaches.
 const MAX_KEYS: usize = 5_000;
-/// The first batch of a consumer.
-const FIRST_KEYS: usize = 500;
+/// Keys of a batch while nobody knows how many rows go with them.
+const FIRST_KEYS: usize = 100;
+/// Keys of the first batch after that.
+const SECOND_KEYS: usize = 500;
 /// Keys added after a batch that stayed well below the target.
 const STEP_KEYS: usize = 250;
 /// Rows one statement may be expected to touch.
@@ -37,12 +39,12 @@ pub(crate) struct Pace {
 
 impl Pace {
     pub(crate) fn new(target: Duration) -> Self {
-        Self { target, keys: FIRST_KEYS, cap: FIRST_CAP, fan_out: None }
+        Self { target, keys: SECOND_KEYS, cap: FIRST_CAP, fan_out: None }
     }
 
     /// Keys for the next batch.
     pub(crate) fn keys(&self) -> usize {
-        let by_rows = self.fan_out.map_or(self.keys, |f| whole(MAX_ROWS, f.max(0.01)));
+        let by_rows = self.fan_out.map_or(FIRST_KEYS, |f| whole(MAX_ROWS, f.max(0.01)));
         self.keys.min(by_rows).clamp(1, MAX_KEYS)
     }
 
@@ -66,9 +68,11 @@ impl Pace {
         match form {
             Form::Whole if slow => self.keys = (self.keys / 2).max(MIN_KEYS),
             Form::Whole if quick => self.keys = (self.keys + STEP_KEYS).min(MAX_KEYS),
-            Form::Capped if slow => self.cap = (self.cap / 2).max(MIN_CAP),
+            Form::Capped | Form::Listed if slow => self.cap = (self.cap / 2).max(MIN_CAP),
             // Only a statement that was full says that a larger one would be quick too.
-            Form::Capped if quick && rows >= self.cap as u64 => self.cap = (self.cap + FIRST_CAP).min(MAX_ROWS),
+            Form::Capped | Form::Listed if quick && rows >= self.cap as u64 => {
+                self.cap = (self.cap + FIRST_CAP).min(MAX_ROWS)
+            }
             _ => {}
         }
     }

@@ -22,7 +22,7 @@ pub(crate) async fn absent_parents(lease: &Lease, shape: &Shape, keys: &[Key]) -
     if lease.guard(&mut tx).await? != State::Active {
         return Err(Error::new(ErrorKind::Paused, "paused or stopped").for_definition(&lease.consumer));
     }
-    let mut query = sqlx::query(shape.recheck().into_sql_str());
+    let mut query = tx.query(shape.recheck().into_sql_str());
     for column in Key::by_column(keys, shape.width()) {
         query = query.bind(column);
     }

@@ -13,6 +13,8 @@ pub(crate) enum Form {
     Whole,
     /// At most a number of rows, and none that is locked.
     Capped,
+    /// Rows that were listed before, as far as they still refer to the key.
+    Listed,
 }
 
 /// A definition as the SQL needs it.
@@ -68,6 +70,7 @@ impl Shape {
         let children = self.children();
         let rows = match form {
             _ if self.same_database => fragment::THESE_ROWS.render(&[("rows", extra.into())]),
+            Form::Listed => fragment::THESE_ROWS.render(&[("rows", extra.into())]),
             Form::Whole => fragment::ALL_ROWS.render(&[]),
             Form::Capped => fragment::CAPPED.render(&[
                 ("leaf", leaf.into()),
@@ -97,13 +100,22 @@ impl Shape {
     pub(crate) fn lock(&self, leaf: &TableName, form: Form) -> Sql {
         let waiting = match form {
             Form::Whole => fragment::WAIT,
-            Form::Capped => fragment::SKIP_LOCKED,
+            Form::Capped | Form::Listed => fragment::SKIP_LOCKED,
         };
         statements::LOCK_CHILDREN.render(&[
             ("leaf", leaf.into()),
             ("match", self.children().into()),
             ("limit", self.parameter(1).into()),
             ("skip_locked", waiting.render(&[]).into()),
+        ])
+    }
+
+    /// Binds: the columns of one key, then the row limit. Answers the rows as text.
+    pub(crate) fn list(&self, leaf: &TableName) -> Sql {
+        statements::LIST_CHILDREN.render(&[
+            ("leaf", leaf.into()),
+            ("match", self.children().into()),
+            ("limit", self.parameter(1).into()),
         ])
     }
 

@@ -9,6 +9,8 @@ use crate::Sql;
 pub const SET_ASIDE: &str = include_str!("../../retry/set_aside.sql");
 /// Keys whose time has come.
 pub const DUE_RETRIES: &str = include_str!("../../retry/due_retries.sql");
+/// The wide parent that has waited longest.
+pub const DUE_WIDE: &str = include_str!("../../retry/due_wide.sql");
 /// Forgets keys that were done at last.
 pub const FINISH_RETRIES: &str = include_str!("../../retry/finish_retries.sql");
 /// Renews the lease and adds what retries achieved.

@@ -12,6 +12,8 @@ pub const DELETE_CHILDREN: Template = Template(include_str!("../../clean/delete_
 pub const UPDATE_CHILDREN: Template = Template(include_str!("../../clean/update_children.sql"));
 /// Locks children in one leaf, where parent and child share a database.
 pub const LOCK_CHILDREN: Template = Template(include_str!("../../clean/lock_children.sql"));
+/// Rows of one very wide parent in one leaf.
+pub const LIST_CHILDREN: Template = Template(include_str!("../../clean/list_children.sql"));
 /// Which keys still have children in one leaf.
 pub const REMAINING_KEYS: Template = Template(include_str!("../../clean/remaining_keys.sql"));
 

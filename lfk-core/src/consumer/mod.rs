@@ -9,11 +9,14 @@
 //! The cursor row in the parent's database is authoritative for what is done; this process keeps nothing that it could not
 //! lose. A crash at any point leaves the lease to run out and repeats at most what was done since the last advance.
 
+mod aside;
+
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use self::aside::WIDE_SHARE;
 use crate::clean::{Cleaner, Pace, Shape, Tally};
 use crate::cursor::{self, Buffer, Claim, Lease, LogRow, LogSql, Move, Next, OutOfOrder, Position, Progress};
 use crate::database::{Database, Purpose};
@@ -22,7 +25,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limiter::Limiter;
 use crate::pair;
 use crate::points::{Point, Points};
-use crate::retry::{self, Outcome, RetryPolicy};
+use crate::retry::RetryPolicy;
 use crate::schedule::Lane;
 use crate::sweep::{self, Sweep, SweepEnd};
 
@@ -34,9 +37,6 @@ const FIRST_PAGE_ROWS: i64 = 100;
 const MAX_PAGE_ROWS: i64 = 5_000;
 /// Keys that a page should hold: a few batches, and little memory.
 const PAGE_KEYS: i64 = 20_000;
-/// Retries of a turn at most, so that they cannot crowd out the log. The suspects of a sweep are among them.
-const RETRIES_A_TURN: i64 = 2_000;
-
 /// What a turn needs from the worker that gives it.
 pub(crate) struct Turn<'a> {
     pub(crate) definition: &'a LooseForeignKey,
@@ -107,6 +107,7 @@ impl Turn<'_> {
         };
         if state == State::Active {
             self.retry_due(lease, &shape, pace, effort).await?;
+            self.clean_wide(lease, &shape, pace, effort, WIDE_SHARE).await?;
         }
         loop {
             // A window that a worker left open is gone on with.
@@ -117,7 +118,14 @@ impl Turn<'_> {
             match self.drain_window(lease, &shape, state, pace, effort, began).await? {
                 WindowEnd::Closed { read_any: true } if !self.is_over(began) => {}
                 WindowEnd::Closed { read_any: true } | WindowEnd::Interrupted => return Ok(End::Interrupted),
-                WindowEnd::Closed { read_any: false } => return Ok(End::Idle),
+                WindowEnd::Closed { read_any: false } => {
+                    // Nothing else waits: the rest of the turn is for a wide parent, if there is one.
+                    let rest = self.quantum.saturating_sub(began.elapsed());
+                    if state == State::Active {
+                        self.clean_wide(lease, &shape, pace, effort, rest).await?;
+                    }
+                    return Ok(End::Idle);
+                }
             }
         }
     }
@@ -263,25 +271,6 @@ impl Turn<'_> {
     ) -> Result<Tally> {
         let (away, limiter, points) = (self.away, self.limiter, self.points);
         Cleaner { shape, lease, away, limiter, pace, points }.converge(keys).await
-    }
-
-    /// Tries keys again whose time has come.
-    async fn retry_due(&self, lease: &Lease, shape: &Shape, pace: &mut Pace, effort: &mut Effort) -> Result<()> {
-        let keys = retry::due(lease, RETRIES_A_TURN, self.policy).await?;
-        if keys.is_empty() {
-            return Ok(());
-        }
-        let tally = self.converge(lease, shape, keys.clone(), pace).await?;
-        effort.rows += tally.rows;
-        self.pass(Point::RetriesDone).await?;
-        let failed: std::collections::HashSet<_> = tally.set_aside.iter().map(|s| s.key.clone()).collect();
-        let outcome = Outcome {
-            done: keys.into_iter().filter(|key| !failed.contains(key)).collect(),
-            resurrected: i64::try_from(tally.resurrected).unwrap_or(i64::MAX),
-            rows: i64::try_from(tally.rows).unwrap_or(i64::MAX),
-            failed: tally.set_aside,
-        };
-        retry::settle(lease, &outcome, self.policy).await
     }
 
     async fn state(&self, lease: &Lease) -> Result<State> {

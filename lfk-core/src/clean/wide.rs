@@ -1,0 +1,99 @@
+//! Very wide parents: millions of children, cleaned beside the others in a bounded share of the time.
+//!
+//! Their rows are listed tens of thousands at a time and cleaned slice by slice, because a LIMIT in every slice would walk
+//! again over the index entries that the slices before have emptied, and become slower with each. The list lives in memory
+//! only: what is done is gone from the table, so a crash, or a row that has moved, is met by the next list. The parent is
+//! re-checked before every slice.
+
+use std::time::{Duration, Instant};
+
+use super::batch::Piece;
+use super::converge::{Cleaner, Tally};
+use super::shape::Form;
+use super::statement::Target;
+use crate::error::Result;
+use crate::key::Key;
+
+/// Rows listed at a time: a few megabytes, and one walk over the emptied front of the index for many slices.
+const LIST_ROWS: i64 = 50_000;
+
+/// How the time for a wide parent ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WideEnd {
+    /// No child is left, or the parent is back.
+    Done,
+    /// The time was up.
+    More,
+}
+
+impl Cleaner<'_> {
+    /// Cleans children of one wide parent for `budget`, or until none is left.
+    ///
+    /// # Errors
+    /// As converging; the rows that were done stay done and are counted in `tally`.
+    pub(crate) async fn clean_wide(&mut self, key: &Key, budget: Duration, tally: &mut Tally) -> Result<WideEnd> {
+        let began = Instant::now();
+        let keys = std::slice::from_ref(key);
+        let columns = Key::by_column(keys, self.shape.width());
+        while began.elapsed() < budget {
+            // In one database every statement locks and looks for the parent itself; it has no use for a list.
+            let rows = if self.shape.same_database {
+                0
+            } else {
+                match self.clean_listed(keys, &columns, began + budget, tally).await? {
+                    Some(rows) => rows,
+                    None => return Ok(WideEnd::Done),
+                }
+            };
+            if rows == 0 {
+                let attempt = self.attempt(&Piece::new(keys.to_vec(), Form::Capped, self.pace.cap())).await?;
+                tally.rows += attempt.rows;
+                tally.resurrected += attempt.resurrected;
+                // What is stuck is locked or kept by a trigger: converging it as an ordinary key says which.
+                if attempt.more.is_empty() && attempt.stuck.is_empty() {
+                    return Ok(WideEnd::Done);
+                }
+                if attempt.more.is_empty() {
+                    let rest = self.converge(keys.to_vec()).await?;
+                    tally.rows += rest.rows;
+                    tally.set_aside.extend(rest.set_aside);
+                    return Ok(WideEnd::Done);
+                }
+            }
+        }
+        Ok(WideEnd::More)
+    }
+
+    /// One list of each leaf, slice by slice. Answers the rows that went, or `None` when the parent is back.
+    async fn clean_listed(
+        &mut self,
+        keys: &[Key],
+        columns: &[Vec<String>],
+        until: Instant,
+        tally: &mut Tally,
+    ) -> Result<Option<u64>> {
+        let mut rows = 0;
+        let leaves = self.read_deadline().await?.1;
+        for leaf in &leaves {
+            let list = self.list(leaf, columns, LIST_ROWS).await?;
+            let mut left = list.as_slice();
+            while !left.is_empty() {
+                if Instant::now() >= until {
+                    return Ok(Some(rows.max(1)));
+                }
+                let (slice, rest) = left.split_at(self.pace.cap().min(left.len()));
+                left = rest;
+                self.limiter.statement().await;
+                let truth = self.look(keys).await?;
+                if truth.absent.is_empty() {
+                    tally.resurrected += 1;
+                    return Ok(None);
+                }
+                let done = self.clean_leaf(leaf, Target::Listed(slice), columns, truth.deadline).await?;
+                tally.rows += done.rows;
+                rows += done.rows;
+            }
+        }
+        Ok(Some(rows))
+    }
+}

@@ -1,0 +1,84 @@
+//! The part of a turn that is for keys set aside: retries whose time has come, and wide parents.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use super::{Effort, Turn};
+use crate::clean::{Class, Cleaner, Pace, Shape, Tally, WideEnd, classify};
+use crate::cursor::Lease;
+use crate::error::Result;
+use crate::points::Point;
+use crate::retry::{self, Outcome, Reason, SetAside};
+
+/// Retries of a turn at most, so that they cannot crowd out the log. The suspects of a sweep are among them.
+const RETRIES_A_TURN: i64 = 2_000;
+
+/// The share of a turn that a wide parent gets while other keys wait: a fifth of the quantum.
+pub(super) const WIDE_SHARE: Duration = Duration::from_millis(400);
+/// The longest that a wide parent is worked on before it is written down how far it came.
+const WIDE_AT_MOST: Duration = Duration::from_secs(2);
+
+impl Turn<'_> {
+    /// Tries keys again whose time has come.
+    pub(super) async fn retry_due(
+        &self,
+        lease: &Lease,
+        shape: &Shape,
+        pace: &mut Pace,
+        effort: &mut Effort,
+    ) -> Result<()> {
+        let keys = retry::due(lease, RETRIES_A_TURN, self.policy).await?;
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let tally = self.converge(lease, shape, keys.clone(), pace).await?;
+        effort.rows += tally.rows;
+        self.pass(Point::RetriesDone).await?;
+        let failed: HashSet<_> = tally.set_aside.iter().map(|s| s.key.clone()).collect();
+        let outcome = Outcome {
+            done: keys.into_iter().filter(|key| !failed.contains(key)).collect(),
+            resurrected: i64::try_from(tally.resurrected).unwrap_or(i64::MAX),
+            rows: i64::try_from(tally.rows).unwrap_or(i64::MAX),
+            failed: tally.set_aside,
+        };
+        retry::settle(lease, &outcome, self.policy).await
+    }
+
+    /// Gives the wide parent that has waited longest a share of the time.
+    pub(super) async fn clean_wide(
+        &self,
+        lease: &Lease,
+        shape: &Shape,
+        pace: &mut Pace,
+        effort: &mut Effort,
+        budget: Duration,
+    ) -> Result<()> {
+        let Some(key) = retry::due_wide(lease).await? else { return Ok(()) };
+        let (away, limiter, points) = (self.away, self.limiter, self.points);
+        let mut tally = Tally::default();
+        let mut cleaner = Cleaner { shape, lease, away, limiter, pace, points };
+        let end = match cleaner.clean_wide(&key, budget.min(WIDE_AT_MOST), &mut tally).await {
+            Ok(end) => end,
+            Err(error) => match classify(&error) {
+                Class::Stop | Class::Hold | Class::Block => return Err(error),
+                // An ordinary key again: converging it finds out what is the matter with it.
+                _ => {
+                    tally.set_aside.push(SetAside::new(key.clone(), Reason::TimedOut, Some(&error)));
+                    WideEnd::Done
+                }
+            },
+        };
+        effort.rows += tally.rows;
+        if end == WideEnd::More && tally.set_aside.is_empty() {
+            tally.set_aside.push(SetAside::new(key.clone(), Reason::Wide, None));
+        }
+        let done = if tally.set_aside.is_empty() { vec![key] } else { Vec::new() };
+        let outcome = Outcome {
+            done,
+            resurrected: i64::try_from(tally.resurrected).unwrap_or(i64::MAX),
+            rows: i64::try_from(tally.rows).unwrap_or(i64::MAX),
+            failed: tally.set_aside,
+        };
+        retry::settle(lease, &outcome, self.policy).await
+    }
+}
