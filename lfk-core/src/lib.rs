@@ -24,7 +24,7 @@ mod status;
 mod sweep;
 mod worker;
 
-pub use database::{Database, Limits};
+pub use database::{Database, Limits, Pooler};
 pub use definition::{Literal, LooseForeignKey, OnDelete, State};
 pub use engine::{Builder, Engine, Handle};
 pub use error::{Error, ErrorKind, Result};

@@ -44,15 +44,15 @@ async fn try_set_state(home: &Database, name: &str, to: State, from_now: bool) -
     let mut tx = home.begin(Purpose::Log).await?;
     if activates {
         let taken: bool =
-            sqlx::query_scalar(statements::TRY_RING_LOCK).fetch_one(tx.conn()).await.map_err(|e| home.error(e))?;
+            tx.query_scalar(statements::TRY_RING_LOCK).fetch_one(tx.conn()).await.map_err(|e| home.error(e))?;
         if !taken {
             return Ok(None);
         }
         // The first statement of the transaction that writes, because one of the two takes a snapshot.
         let sql = if from_now { statements::FORWARD_CURSOR } else { statements::REWIND_CURSOR };
-        sqlx::query(sql).bind(name).execute(tx.conn()).await.map_err(|e| home.error(e))?;
+        tx.query(sql).bind(name).execute(tx.conn()).await.map_err(|e| home.error(e))?;
     }
-    let changed = sqlx::query(statements::SET_STATE)
+    let changed = tx.query(statements::SET_STATE)
         .bind(name)
         .bind(to.as_str())
         .bind(from.as_str())
@@ -71,7 +71,7 @@ async fn try_set_state(home: &Database, name: &str, to: State, from_now: bool) -
 
 async fn read_state(home: &Database, name: &str) -> Result<(State, i64)> {
     let mut tx = home.begin(Purpose::Log).await?;
-    let row = sqlx::query(statements::READ_STATE)
+    let row = tx.query(statements::READ_STATE)
         .bind(name)
         .fetch_optional(tx.conn())
         .await
@@ -89,7 +89,7 @@ async fn read_state(home: &Database, name: &str) -> Result<(State, i64)> {
 /// Keys that were observed and that the log no longer holds.
 async fn keys_left_log(home: &Database, name: &str, observed: i64) -> Result<i64> {
     let mut tx = home.begin(Purpose::Log).await?;
-    let logged: i64 = sqlx::query_scalar(statements::COUNT_LOGGED)
+    let logged: i64 = tx.query_scalar(statements::COUNT_LOGGED)
         .bind(name)
         .bind(COUNT_ROWS)
         .fetch_one(tx.conn())
@@ -103,7 +103,7 @@ async fn keys_left_log(home: &Database, name: &str, observed: i64) -> Result<i64
 pub(crate) async fn set_stopped(home: &Database, stopped: bool) -> Result<()> {
     pair::check_identity(home).await?;
     let mut tx = home.begin(Purpose::Log).await?;
-    sqlx::query(statements::SET_STOPPED).bind(stopped).execute(tx.conn()).await.map_err(|e| home.error(e))?;
+    tx.query(statements::SET_STOPPED).bind(stopped).execute(tx.conn()).await.map_err(|e| home.error(e))?;
     tx.commit().await?;
     tracing::info!(database = home.name(), stopped, "kill switch");
     Ok(())

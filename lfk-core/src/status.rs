@@ -46,12 +46,12 @@ pub(crate) async fn status(homes: &[&Database], definitions: &[LooseForeignKey])
 
 async fn read_home(home: &Database) -> Result<(Vec<PgRow>, Vec<WorkerStatus>)> {
     let mut tx = home.begin(Purpose::Log).await?;
-    let rows = sqlx::query(statements::STATUS)
+    let rows = tx.query(statements::STATUS)
         .bind(COUNT_ROWS)
         .fetch_all(tx.conn())
         .await
         .map_err(|e| pair::missing(home, e))?;
-    let workers = sqlx::query(statements::LIST_WORKERS).fetch_all(tx.conn()).await.map_err(|e| home.error(e))?;
+    let workers = tx.query(statements::LIST_WORKERS).fetch_all(tx.conn()).await.map_err(|e| home.error(e))?;
     tx.commit().await?;
     Ok((rows, workers.iter().map(|row| worker_status(home, row)).collect()))
 }

@@ -47,7 +47,7 @@ struct Chunk {
 /// Whether a finished sweep stands for the marker at a position.
 pub(crate) async fn is_swept(lease: &Lease, marker: Position) -> Result<bool> {
     let mut tx = lease.home.begin(Purpose::Log).await?;
-    let swept: Option<bool> = sqlx::query_scalar(statements::IS_SWEPT)
+    let swept: Option<bool> = tx.query_scalar(statements::IS_SWEPT)
         .bind(&lease.consumer)
         .bind(marker.xid.to_string())
         .fetch_optional(tx.conn())
@@ -78,7 +78,7 @@ impl Sweep<'_> {
     async fn begin(&self) -> Result<Option<Key>> {
         let mut tx = self.lease.home.begin(Purpose::Log).await?;
         self.lease.hold(&mut tx).await?;
-        let behind: Option<Vec<String>> = sqlx::query_scalar(statements::BEGIN_SWEEP)
+        let behind: Option<Vec<String>> = tx.query_scalar(statements::BEGIN_SWEEP)
             .bind(&self.lease.consumer)
             .fetch_one(tx.conn())
             .await
@@ -89,7 +89,7 @@ impl Sweep<'_> {
 
     async fn read(&self, behind: Option<&Key>) -> Result<Chunk> {
         let mut tx = self.away.begin(Purpose::Recheck).await?;
-        let mut query = sqlx::query(self.shape.next_child_keys(behind.is_some()).into_sql_str());
+        let mut query = tx.query(self.shape.next_child_keys(behind.is_some()).into_sql_str());
         for column in behind.iter().flat_map(|key| &key.0) {
             query = query.bind(column);
         }
@@ -105,12 +105,12 @@ impl Sweep<'_> {
         let error = |e| home.error(e);
         let mut tx = home.begin(Purpose::Log).await?;
         let barrier: String =
-            sqlx::query_scalar(statements::RAISE_BARRIER).fetch_one(tx.conn()).await.map_err(error)?;
+            tx.query_scalar(statements::RAISE_BARRIER).fetch_one(tx.conn()).await.map_err(error)?;
         tx.commit().await?;
         let mut tx = home.begin(Purpose::Log).await?;
         self.lease.hold(&mut tx).await?;
         if !absent.is_empty() {
-            sqlx::query(statements::ADD_SUSPECTS)
+            tx.query(statements::ADD_SUSPECTS)
                 .bind(&self.lease.consumer)
                 .bind(Key::flatten(absent))
                 .bind(i64::try_from(self.shape.width()).unwrap_or(i64::MAX))
@@ -120,7 +120,7 @@ impl Sweep<'_> {
                 .await
                 .map_err(error)?;
         }
-        sqlx::query(statements::MOVE_SWEEP)
+        tx.query(statements::MOVE_SWEEP)
             .bind(&self.lease.consumer)
             .bind(chunk.keys.last().map(|key| key.0.clone()))
             .bind(i64::try_from(chunk.keys.len()).unwrap_or(i64::MAX))

@@ -115,7 +115,7 @@ impl Site<'_> {
 
     async fn read(&self) -> Result<Option<Known>> {
         let mut tx = self.home.begin(Purpose::Admin).await?;
-        let row = sqlx::query(statements::READ_INSTALLED)
+        let row = tx.query(statements::READ_INSTALLED)
             .bind(&self.definition.name)
             .fetch_optional(tx.conn())
             .await
@@ -161,7 +161,7 @@ impl Site<'_> {
         let parent = &self.definition.parent;
         let columns: Vec<&str> = parent.columns.iter().map(lfk_sql::Ident::as_str).collect();
         let mut tx = self.home.begin(Purpose::Admin).await?;
-        let table_id = sqlx::query_scalar(statements::TRACK)
+        let table_id = tx.query_scalar(statements::TRACK)
             .bind(parent.table.to_string())
             .bind(columns)
             .fetch_one(tx.conn())
@@ -226,7 +226,7 @@ impl Site<'_> {
         let error = |e| self.away.error(e);
         let mut tx = self.away.begin(Purpose::Admin).await?;
         for _ in 0..2 {
-            let row: Option<(Uuid, String)> = sqlx::query_as(statements::READ_INSTALLED_PEER)
+            let row: Option<(Uuid, String)> = tx.query_as(statements::READ_INSTALLED_PEER)
                 .bind(name)
                 .bind(parent_identity)
                 .fetch_optional(tx.conn())
@@ -234,14 +234,14 @@ impl Site<'_> {
                 .map_err(error)?;
             if let Some((nonce, known_child)) = row {
                 if known_child != child {
-                    let rename = sqlx::query(statements::RENAME_PEER).bind(name).bind(parent_identity).bind(&child);
+                    let rename = tx.query(statements::RENAME_PEER).bind(name).bind(parent_identity).bind(&child);
                     rename.execute(tx.conn()).await.map_err(error)?;
                 }
                 tx.commit().await?;
                 return Ok(nonce);
             }
             let insert =
-                sqlx::query(statements::INSERT_PEER).bind(name).bind(parent_identity).bind(&child).bind(proposal);
+                tx.query(statements::INSERT_PEER).bind(name).bind(parent_identity).bind(&child).bind(proposal);
             insert.execute(tx.conn()).await.map_err(error)?;
         }
         Err(Error::refused("the definition is being uninstalled by somebody else at this moment")
@@ -253,7 +253,7 @@ impl Site<'_> {
         let d = self.definition;
         let error = |e| self.home.error(e);
         let mut tx = self.begin_with_ring().await?;
-        let made = sqlx::query(statements::INSERT_DEFINITION)
+        let made = tx.query(statements::INSERT_DEFINITION)
             .bind(&d.name)
             .bind(table_id)
             .bind(d.parent.to_string())
@@ -268,7 +268,7 @@ impl Site<'_> {
         if made.rows_affected() == 0 {
             return Ok(false);
         }
-        sqlx::query(statements::INSERT_CURSOR)
+        tx.query(statements::INSERT_CURSOR)
             .bind(&d.name)
             .bind(d.trailing_consumer())
             .bind(d.settle_after.as_secs_f64())
@@ -282,7 +282,7 @@ impl Site<'_> {
     /// The one thing that may change without making it another definition.
     async fn settle(&self) -> Result<()> {
         let mut tx = self.home.begin(Purpose::Log).await?;
-        sqlx::query(statements::SET_SETTLE)
+        tx.query(statements::SET_SETTLE)
             .bind(self.definition.trailing_consumer())
             .bind(self.definition.settle_after.as_secs_f64())
             .execute(tx.conn())
@@ -296,7 +296,7 @@ impl Site<'_> {
         let mut patience = Patience::new();
         loop {
             let mut tx = self.home.begin(Purpose::Admin).await?;
-            let taken: bool = sqlx::query_scalar(statements::TRY_RING_LOCK)
+            let taken: bool = tx.query_scalar(statements::TRY_RING_LOCK)
                 .fetch_one(tx.conn())
                 .await
                 .map_err(|e| self.home.error(e))?;
@@ -315,7 +315,7 @@ impl Site<'_> {
         let moved = known.child_identity != away_identity;
         let nonce = self.pair(if moved { Uuid::new_v4() } else { known.nonce }).await?;
         let mut tx = self.begin_with_ring().await?;
-        sqlx::query(statements::CHANGE_DEFINITION)
+        tx.query(statements::CHANGE_DEFINITION)
             .bind(&d.name)
             .bind(table_id)
             .bind(d.parent.to_string())
@@ -327,16 +327,16 @@ impl Site<'_> {
             .execute(tx.conn())
             .await
             .map_err(error)?;
-        sqlx::query(statements::FORGET_RETRIES).bind(&d.name).execute(tx.conn()).await.map_err(error)?;
-        sqlx::query(statements::FORGET_SWEEPS).bind(&d.name).execute(tx.conn()).await.map_err(error)?;
-        sqlx::query(statements::RESTART_CURSORS).bind(&d.name).execute(tx.conn()).await.map_err(error)?;
+        tx.query(statements::FORGET_RETRIES).bind(&d.name).execute(tx.conn()).await.map_err(error)?;
+        tx.query(statements::FORGET_SWEEPS).bind(&d.name).execute(tx.conn()).await.map_err(error)?;
+        tx.query(statements::RESTART_CURSORS).bind(&d.name).execute(tx.conn()).await.map_err(error)?;
         if known.table_id != table_id {
             // The same table under another number: its key was renamed, or it was made anew. Deletes in between were
             // logged as markers of the old number, or not at all.
             if known.parent.parse::<Relation>().is_ok_and(|p| p.table == d.parent.table) {
-                sqlx::query(statements::LOG_SWEEP_MARKER).bind(table_id).execute(tx.conn()).await.map_err(error)?;
+                tx.query(statements::LOG_SWEEP_MARKER).bind(table_id).execute(tx.conn()).await.map_err(error)?;
             }
-            sqlx::query(statements::RETIRE_TABLE).bind(known.table_id).execute(tx.conn()).await.map_err(error)?;
+            tx.query(statements::RETIRE_TABLE).bind(known.table_id).execute(tx.conn()).await.map_err(error)?;
         }
         tx.commit().await?;
         if moved { self.forget_old_peer(known).await } else { Ok(()) }
@@ -350,7 +350,7 @@ impl Site<'_> {
             return Ok(());
         }
         let mut tx = old_away.begin(Purpose::Admin).await?;
-        sqlx::query(statements::DELETE_PEER)
+        tx.query(statements::DELETE_PEER)
             .bind(&self.definition.name)
             .bind(self.identity_of(self.home.name())?)
             .execute(tx.conn())

@@ -99,7 +99,7 @@ pub(crate) async fn cover(database: &Database) -> Result<Vec<Uncovered>> {
 /// One relation, in a transaction of its own, so that the lock on it is held for a moment only.
 async fn cover_step(database: &Database, table_id: Option<i32>) -> Result<Vec<Uncovered>> {
     let mut tx = database.begin(Purpose::Admin).await?;
-    let rows: Vec<(String, String, String)> = sqlx::query_as(statements::COVER)
+    let rows: Vec<(String, String, String)> = tx.query_as(statements::COVER)
         .bind(1_i32)
         .bind(table_id)
         .fetch_all(tx.conn())
@@ -148,7 +148,7 @@ impl Patience {
 async fn finish_retiring(database: &Database) -> Result<()> {
     let mut tx = database.begin(Purpose::Admin).await?;
     let tables: Vec<(i32, String)> =
-        sqlx::query_as(statements::LIST_RETIRING).fetch_all(tx.conn()).await.map_err(|e| database.error(e))?;
+        tx.query_as(statements::LIST_RETIRING).fetch_all(tx.conn()).await.map_err(|e| database.error(e))?;
     tx.commit().await?;
     for (table_id, relation) in tables {
         let mut patience = Patience::new();
@@ -165,7 +165,7 @@ async fn finish_retiring(database: &Database) -> Result<()> {
 
 async fn untrack_step(database: &Database, table_id: i32) -> Result<bool> {
     let mut tx = database.begin(Purpose::Admin).await?;
-    let done = sqlx::query_scalar(statements::UNTRACK)
+    let done = tx.query_scalar(statements::UNTRACK)
         .bind(table_id)
         .fetch_one(tx.conn())
         .await

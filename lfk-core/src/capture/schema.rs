@@ -30,11 +30,11 @@ pub(super) async fn prepare(database: &Database) -> Result<Uuid> {
 /// The identity of a database whose schema is finished and of our version.
 pub(super) async fn identify(database: &Database) -> Result<Option<Uuid>> {
     let mut tx = database.begin(Purpose::Admin).await?;
-    let schema = sqlx::query(statements::READ_SCHEMA).fetch_one(tx.conn()).await.map_err(|e| database.error(e))?;
+    let schema = tx.query(statements::READ_SCHEMA).fetch_one(tx.conn()).await.map_err(|e| database.error(e))?;
     if !schema.get::<bool, _>("begun") {
         return Ok(None);
     }
-    let row = sqlx::query(statements::IDENTIFY).fetch_optional(tx.conn()).await.map_err(|e| database.error(e))?;
+    let row = tx.query(statements::IDENTIFY).fetch_optional(tx.conn()).await.map_err(|e| database.error(e))?;
     tx.commit().await?;
     let Some(row) = row else { return Ok(None) };
     if !row.get::<bool, _>("same_oid") || !row.get::<bool, _>("written_here") {
@@ -60,17 +60,17 @@ async fn create_schema(database: &Database) -> Result<()> {
     let error = |e| database.error(e);
     let system = system_identifier(database).await?;
     let mut tx = database.begin(Purpose::Admin).await?;
-    sqlx::query(statements::HOLD_INSTALL_LOCK).execute(tx.conn()).await.map_err(error)?;
-    let schema = sqlx::query(statements::READ_SCHEMA).fetch_one(tx.conn()).await.map_err(error)?;
+    tx.query(statements::HOLD_INSTALL_LOCK).execute(tx.conn()).await.map_err(error)?;
+    let schema = tx.query(statements::READ_SCHEMA).fetch_one(tx.conn()).await.map_err(error)?;
     // A migration tool may have applied the printed schema under another role; then only our row is missing.
     let applied = schema.get::<bool, _>("complete")
-        && sqlx::query(statements::IDENTIFY).fetch_optional(tx.conn()).await.map_err(error)?.is_none();
+        && tx.query(statements::IDENTIFY).fetch_optional(tx.conn()).await.map_err(error)?.is_none();
     if !applied {
         for part in statements::SCHEMA {
             tx.run(*part).await?;
         }
     }
-    sqlx::query(statements::WRITE_IDENTITY)
+    tx.query(statements::WRITE_IDENTITY)
         .bind(SCHEMA_VERSION)
         .bind(system)
         .execute(tx.conn())
@@ -82,10 +82,10 @@ async fn create_schema(database: &Database) -> Result<()> {
 async fn system_identifier(database: &Database) -> Result<Option<String>> {
     let mut tx = database.begin(Purpose::Admin).await?;
     let may: bool =
-        sqlx::query_scalar(statements::MAY_READ_SYSTEM).fetch_one(tx.conn()).await.map_err(|e| database.error(e))?;
+        tx.query_scalar(statements::MAY_READ_SYSTEM).fetch_one(tx.conn()).await.map_err(|e| database.error(e))?;
     let mut system = None;
     if may {
-        system = sqlx::query_scalar(statements::READ_SYSTEM_IDENTIFIER)
+        system = tx.query_scalar(statements::READ_SYSTEM_IDENTIFIER)
             .fetch_one(tx.conn())
             .await
             .map_err(|e| database.error(e))?;

@@ -65,7 +65,7 @@ async fn forget(definition: &LooseForeignKey, home: &Database, away: &Database) 
 
 async fn is_installed(database: &Database) -> Result<bool> {
     let mut tx = database.begin(Purpose::Admin).await?;
-    let row = sqlx::query(statements::READ_SCHEMA).fetch_one(tx.conn()).await.map_err(|e| database.error(e))?;
+    let row = tx.query(statements::READ_SCHEMA).fetch_one(tx.conn()).await.map_err(|e| database.error(e))?;
     tx.commit().await?;
     Ok(row.get("begun"))
 }
@@ -76,14 +76,14 @@ async fn identity(database: &Database) -> Result<Option<Uuid>> {
     }
     let mut tx = database.begin(Purpose::Admin).await?;
     let id =
-        sqlx::query_scalar(statements::READ_IDENTITY).fetch_optional(tx.conn()).await.map_err(|e| database.error(e))?;
+        tx.query_scalar(statements::READ_IDENTITY).fetch_optional(tx.conn()).await.map_err(|e| database.error(e))?;
     tx.commit().await?;
     Ok(id)
 }
 
 async fn delete_peer(away: &Database, name: &str, parent_identity: Uuid) -> Result<bool> {
     let mut tx = away.begin(Purpose::Admin).await?;
-    let done = sqlx::query(statements::DELETE_PEER)
+    let done = tx.query(statements::DELETE_PEER)
         .bind(name)
         .bind(parent_identity)
         .execute(tx.conn())
@@ -97,9 +97,9 @@ async fn delete_definition(home: &Database, name: &str) -> Result<bool> {
     let error = |e| home.error(e);
     let mut tx = home.begin(Purpose::Admin).await?;
     let table_id: Option<i32> =
-        sqlx::query_scalar(statements::DELETE_DEFINITION).bind(name).fetch_optional(tx.conn()).await.map_err(error)?;
+        tx.query_scalar(statements::DELETE_DEFINITION).bind(name).fetch_optional(tx.conn()).await.map_err(error)?;
     if let Some(table_id) = table_id {
-        sqlx::query(statements::RETIRE_TABLE).bind(table_id).execute(tx.conn()).await.map_err(error)?;
+        tx.query(statements::RETIRE_TABLE).bind(table_id).execute(tx.conn()).await.map_err(error)?;
     }
     tx.commit().await?;
     Ok(table_id.is_some())
@@ -129,16 +129,16 @@ async fn drop_if_unused(database: &Database) -> Result<()> {
 async fn try_drop(database: &Database) -> Result<Left> {
     let error = |e| database.error(e);
     let mut tx = database.begin(Purpose::Admin).await?;
-    sqlx::query(statements::LOCK_REGISTERS).execute(tx.conn()).await.map_err(error)?;
-    let row = sqlx::query(statements::IS_UNUSED).fetch_one(tx.conn()).await.map_err(error)?;
+    tx.query(statements::LOCK_REGISTERS).execute(tx.conn()).await.map_err(error)?;
+    let row = tx.query(statements::IS_UNUSED).fetch_one(tx.conn()).await.map_err(error)?;
     let left = match (row.get("unused"), row.get("bare")) {
         (false, _) => Left::Used,
         (true, false) => {
-            sqlx::query(statements::RETIRE_TABLE).bind(None::<i32>).execute(tx.conn()).await.map_err(error)?;
+            tx.query(statements::RETIRE_TABLE).bind(None::<i32>).execute(tx.conn()).await.map_err(error)?;
             Left::Tables
         }
         (true, true) => {
-            sqlx::query(statements::DROP_SCHEMA).execute(tx.conn()).await.map_err(error)?;
+            tx.query(statements::DROP_SCHEMA).execute(tx.conn()).await.map_err(error)?;
             Left::Nothing
         }
     };

@@ -51,7 +51,7 @@ impl Lease {
     /// deletes would count as consumed.
     pub(crate) async fn claim(home: &Database, consumer: &str, owner: Uuid) -> Result<Claim> {
         let mut tx = home.begin(Purpose::Log).await?;
-        let claimed: Option<(i64, bool)> = sqlx::query_as(statements::CLAIM)
+        let claimed: Option<(i64, bool)> = tx.query_as(statements::CLAIM)
             .bind(consumer)
             .bind(owner)
             .bind(LEASE.as_secs_f64())
@@ -59,7 +59,7 @@ impl Lease {
             .await
             .map_err(|e| home.error(e))?;
         let Some((token, open)) = claimed else {
-            let reason = sqlx::query(statements::EXPLAIN_CLAIM).bind(consumer).fetch_optional(tx.conn()).await;
+            let reason = tx.query(statements::EXPLAIN_CLAIM).bind(consumer).fetch_optional(tx.conn()).await;
             let Some(reason) = reason.map_err(|e| home.error(e))? else { return Ok(Claim::Elsewhere) };
             let foreign: bool = reason.get("foreign_row");
             let went_back: bool = reason.get("counter_went_back");
@@ -93,7 +93,7 @@ impl Lease {
     /// What the definition may do now, as its row says. Read before every batch.
     pub(crate) async fn guard(&self, tx: &mut Tx) -> Result<State> {
         self.check()?;
-        let row = sqlx::query(statements::GUARD)
+        let row = tx.query(statements::GUARD)
             .bind(&self.consumer)
             .bind(self.token)
             .bind(self.owner)
@@ -127,7 +127,7 @@ impl Lease {
     pub(crate) async fn release(mut self) -> Result<()> {
         self.stop_renewal();
         let mut tx = self.home.begin(Purpose::Log).await?;
-        sqlx::query(statements::RELEASE)
+        tx.query(statements::RELEASE)
             .bind(&self.consumer)
             .bind(self.token)
             .bind(self.owner)
@@ -182,7 +182,7 @@ async fn renew(home: &Database, consumer: &str, token: i64, owner: Uuid) -> Resu
 }
 
 async fn renew_in(tx: &mut Tx, home: &Database, consumer: &str, token: i64, owner: Uuid) -> Result<bool> {
-    let renewed = sqlx::query(statements::RENEW)
+    let renewed = tx.query(statements::RENEW)
         .bind(consumer)
         .bind(token)
         .bind(owner)

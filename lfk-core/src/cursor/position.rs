@@ -48,7 +48,7 @@ pub(crate) async fn open(lease: &Lease, sql: &LogSql, lane: Lane) -> Result<bool
         Lane::Head => sql.open.clone(),
         Lane::Trailing => statements::OPEN_TRAILING.into_sql_str(),
     };
-    let opened = sqlx::query(statement)
+    let opened = tx.query(statement)
         .bind(&lease.consumer)
         .bind(lease.token)
         .bind(lease.owner)
@@ -75,7 +75,7 @@ pub(crate) async fn read_page(
     lease.check()?;
     let after = after.unwrap_or(Position { xid: 0, id: 0 });
     let mut tx = lease.home.begin(Purpose::Log).await?;
-    let rows = sqlx::query(sql.page.clone())
+    let rows = tx.query(sql.page.clone())
         .bind(&lease.consumer)
         .bind(lease.token)
         .bind(limit)
@@ -111,13 +111,13 @@ pub(crate) async fn advance(
     lease.check()?;
     let mut tx = lease.home.begin(Purpose::Log).await?;
     let statement = match to {
-        Move::To(position) => sqlx::query(statements::ADVANCE)
+        Move::To(position) => tx.query(statements::ADVANCE)
             .bind(&lease.consumer)
             .bind(lease.token)
             .bind(lease.owner)
             .bind(position.xid.to_string())
             .bind(position.id),
-        Move::Close => sqlx::query(statements::CLOSE).bind(&lease.consumer).bind(lease.token).bind(lease.owner),
+        Move::Close => tx.query(statements::CLOSE).bind(&lease.consumer).bind(lease.token).bind(lease.owner),
     };
     let moved = statement
         .bind(LEASE.as_secs_f64())

@@ -189,28 +189,28 @@ async fn read_once(database: &Database, relation: &Relation, columns: &[&Ident])
 
 async fn read_end(tx: &mut Tx, relation: &Relation, columns: &[&Ident]) -> Result<End, sqlx::Error> {
     let (schema, table) = (relation.table.schema.as_str(), relation.table.table.as_str());
-    let row = sqlx::query(statements::PLAN_READ_SERVER).bind(schema).fetch_one(tx.conn()).await?;
+    let row = tx.query(statements::PLAN_READ_SERVER).bind(schema).fetch_one(tx.conn()).await?;
     let mut end = End { server: server(&row)?, ..End::default() };
-    for row in sqlx::query(statements::PLAN_READ_TREE).bind(schema).bind(table).fetch_all(tx.conn()).await? {
+    for row in tx.query(statements::PLAN_READ_TREE).bind(schema).bind(table).fetch_all(tx.conn()).await? {
         let list = if row.try_get("above")? { &mut end.above } else { &mut end.members };
         list.push(member(&row)?);
     }
     let Some(root) = end.root().map(|m| m.id) else {
-        let rows = sqlx::query(statements::PLAN_LIST_TABLES).bind(schema).bind(table).fetch_all(tx.conn()).await?;
+        let rows = tx.query(statements::PLAN_LIST_TABLES).bind(schema).bind(table).fetch_all(tx.conn()).await?;
         end.other_tables = rows.iter().map(table_name).collect::<Result<_, _>>()?;
         return Ok(end);
     };
     let ids: Vec<i64> = end.members.iter().map(|m| m.id).collect();
     let names: Vec<&str> = columns.iter().map(|c| c.as_str()).collect();
-    let rows = sqlx::query(statements::PLAN_READ_COLUMNS).bind(&ids).bind(&names).fetch_all(tx.conn()).await?;
+    let rows = tx.query(statements::PLAN_READ_COLUMNS).bind(&ids).bind(&names).fetch_all(tx.conn()).await?;
     end.columns = rows.iter().map(column).collect::<Result<_, _>>()?;
     if names.iter().any(|n| !end.columns.iter().any(|c| c.table_id == root && c.name == *n)) {
-        let rows = sqlx::query(statements::PLAN_LIST_COLUMNS).bind(root).fetch_all(tx.conn()).await?;
+        let rows = tx.query(statements::PLAN_LIST_COLUMNS).bind(root).fetch_all(tx.conn()).await?;
         end.other_columns = rows.iter().map(|r| r.try_get("name")).collect::<Result<_, _>>()?;
     }
-    let rows = sqlx::query(statements::PLAN_READ_INDEXES).bind(&ids).fetch_all(tx.conn()).await?;
+    let rows = tx.query(statements::PLAN_READ_INDEXES).bind(&ids).fetch_all(tx.conn()).await?;
     end.indexes = rows.iter().map(index).collect::<Result<_, _>>()?;
-    let rows = sqlx::query(statements::PLAN_READ_FOREIGN_KEYS).bind(&ids).fetch_all(tx.conn()).await?;
+    let rows = tx.query(statements::PLAN_READ_FOREIGN_KEYS).bind(&ids).fetch_all(tx.conn()).await?;
     end.foreign_keys = rows.iter().map(foreign_key).collect::<Result<_, _>>()?;
     Ok(end)
 }

@@ -33,7 +33,7 @@ pub(super) async fn retire(home: &Database, retention: Duration) -> Result<()> {
         }
     }
     let mut tx = home.begin(Purpose::Log).await?;
-    sqlx::query(statements::FORGET_TICKS)
+    tx.query(statements::FORGET_TICKS)
         .bind(retention.as_secs_f64())
         .execute(tx.conn())
         .await
@@ -63,18 +63,18 @@ async fn retire_leaf(home: &Database, number: i32, retention: Duration) -> Resul
 async fn empty_under_lock(home: &Database, leaf: &TableName, number: i32, retention: Duration) -> Result<Outcome> {
     let error = |e| home.error(e);
     let mut tx = home.begin(Purpose::Log).await?;
-    sqlx::query(statements::WAIT_BRIEFLY).execute(tx.conn()).await.map_err(error)?;
-    let ring: bool = sqlx::query_scalar(statements::TRY_RING_LOCK).fetch_one(tx.conn()).await.map_err(error)?;
+    tx.query(statements::WAIT_BRIEFLY).execute(tx.conn()).await.map_err(error)?;
+    let ring: bool = tx.query_scalar(statements::TRY_RING_LOCK).fetch_one(tx.conn()).await.map_err(error)?;
     if !ring {
         return Ok(Outcome::Busy);
     }
     let lock = statements::lock_leaf(leaf).into_sql_str();
-    sqlx::query(lock).execute(tx.conn()).await.map_err(error)?;
+    tx.query(lock).execute(tx.conn()).await.map_err(error)?;
     if !is_retirable(&mut tx, home, leaf, number, retention).await? {
         return Ok(Outcome::Kept);
     }
     let empty = statements::empty_leaf(leaf).into_sql_str();
-    sqlx::query(empty).execute(tx.conn()).await.map_err(error)?;
+    tx.query(empty).execute(tx.conn()).await.map_err(error)?;
     tx.commit().await?;
     Ok(Outcome::Retired)
 }
@@ -86,7 +86,7 @@ async fn is_retirable(
     number: i32,
     retention: Duration,
 ) -> Result<bool> {
-    let current: bool = sqlx::query_scalar(statements::LEAF_CURRENT)
+    let current: bool = tx.query_scalar(statements::LEAF_CURRENT)
         .bind(number)
         .fetch_one(tx.conn())
         .await
@@ -94,7 +94,7 @@ async fn is_retirable(
     if current {
         return Ok(false);
     }
-    let row = sqlx::query(statements::leaf_needed(leaf).into_sql_str())
+    let row = tx.query(statements::leaf_needed(leaf).into_sql_str())
         .bind(retention.as_secs_f64())
         .fetch_one(tx.conn())
         .await

@@ -16,7 +16,7 @@ const ALIVE_SECONDS: f64 = 12.0;
 /// Registers the worker or says that it is alive. Answers how many are.
 pub(super) async fn heartbeat(home: &Database, id: Uuid, host: &str) -> Result<usize> {
     let mut tx = home.begin(Purpose::Log).await?;
-    sqlx::query(statements::SEE_WORKER)
+    tx.query(statements::SEE_WORKER)
         .bind(id)
         .bind(host)
         .bind(i32::try_from(std::process::id()).unwrap_or(0))
@@ -25,7 +25,7 @@ pub(super) async fn heartbeat(home: &Database, id: Uuid, host: &str) -> Result<u
         .execute(tx.conn())
         .await
         .map_err(|e| home.error(e))?;
-    let live: i64 = sqlx::query_scalar(statements::LIVE_WORKERS)
+    let live: i64 = tx.query_scalar(statements::LIVE_WORKERS)
         .bind(ALIVE_SECONDS)
         .fetch_one(tx.conn())
         .await
@@ -37,14 +37,14 @@ pub(super) async fn heartbeat(home: &Database, id: Uuid, host: &str) -> Result<u
 /// Takes the worker's row along.
 pub(super) async fn forget(home: &Database, id: Uuid) -> Result<()> {
     let mut tx = home.begin(Purpose::Log).await?;
-    sqlx::query(statements::FORGET_WORKER).bind(id).execute(tx.conn()).await.map_err(|e| home.error(e))?;
+    tx.query(statements::FORGET_WORKER).bind(id).execute(tx.conn()).await.map_err(|e| home.error(e))?;
     tx.commit().await
 }
 
 /// Offers a tick; the database keeps one in 30 s.
 pub(super) async fn tick(home: &Database) -> Result<()> {
     let mut tx = home.begin(Purpose::Log).await?;
-    sqlx::query(statements::TICK).execute(tx.conn()).await.map_err(|e| home.error(e))?;
+    tx.query(statements::TICK).execute(tx.conn()).await.map_err(|e| home.error(e))?;
     tx.commit().await
 }
 
@@ -52,7 +52,7 @@ pub(super) async fn tick(home: &Database) -> Result<()> {
 pub(super) async fn move_idle_cursors(home: &Database, log_sql: &LogSql) -> Result<()> {
     for sql in &log_sql.idle_move {
         let mut tx = home.begin(Purpose::Log).await?;
-        sqlx::query(sql.clone()).execute(tx.conn()).await.map_err(|e| home.error(e))?;
+        tx.query(sql.clone()).execute(tx.conn()).await.map_err(|e| home.error(e))?;
         tx.commit().await?;
     }
     Ok(())
@@ -80,7 +80,7 @@ fn report(home: &Database, gap: &Uncovered) {
 pub(super) async fn note(home: &Database, name: &str, condition: &str, note: Option<&str>) {
     let write = async {
         let mut tx = home.begin(Purpose::Log).await?;
-        sqlx::query(statements::NOTE_CONDITION)
+        tx.query(statements::NOTE_CONDITION)
             .bind(name)
             .bind(condition)
             .bind(note)

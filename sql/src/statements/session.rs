@@ -1,5 +1,7 @@
 //! How each kind of transaction begins.
 
+use crate::{Piece, Sql, Template};
+
 /// Opens a transaction on tables of schema `lfk`.
 pub const BEGIN_LOG: &str = include_str!("../../session/begin_log.sql");
 /// Opens a READ ONLY transaction that looks for parents.
@@ -8,3 +10,18 @@ pub const BEGIN_RECHECK: &str = include_str!("../../session/begin_recheck.sql");
 pub const BEGIN_WRITE: &str = include_str!("../../session/begin_write.sql");
 /// Opens a transaction that installs, plans, reports or uninstalls.
 pub const BEGIN_ADMIN: &str = include_str!("../../session/begin_admin.sql");
+
+/// Writes a value into the session of a new connection.
+pub const MARK_SESSION: Template = Template(include_str!("../../session/mark_session.sql"));
+
+const CHECK_SESSION: Template = Template(include_str!("../../session/check_session.sql"));
+
+/// The SQLSTATE with which an opening fails in a session that is not the one expected.
+pub const FOREIGN_SESSION: &str = "22P02";
+
+/// An opening that fails unless it runs in the session that has this value.
+#[must_use]
+pub fn opening_of_session(opening: &'static str, session: &str) -> Sql {
+    let check = CHECK_SESSION.render(&[("session", Piece::literal(session))]);
+    Sql::join([Template(opening).render(&[]), check], ";\n")
+}
