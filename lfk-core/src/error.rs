@@ -38,6 +38,8 @@ pub enum ErrorKind {
     LeaseLost,
     /// The time given was used up; whatever is left can be resumed.
     TimedOut,
+    /// A signal of health says that writers should wait; they try again by themselves.
+    Held,
     /// The definition was paused, or the kill switch is on: the batch was not done.
     Paused,
     /// A test killed the worker at a fail point.

@@ -19,6 +19,8 @@ mod relation;
 mod report;
 mod retry;
 mod schedule;
+mod set_aside;
+mod signals;
 mod states;
 mod status;
 mod sweep;
@@ -30,7 +32,8 @@ pub use engine::{Builder, Engine, Handle};
 pub use error::{Error, ErrorKind, Result};
 pub use relation::Relation;
 pub use report::{
-    DefinitionStatus, Drained, Finding, Installed, Plan, PlannedDefinition, StateChange, Status, WorkerStatus,
+    DefinitionStatus, Drained, Finding, Installed, Plan, PlannedDefinition, SetAsideChange, SetAsideFilter,
+    SetAsideKey, SetAsideList, StateChange, Status, WorkerStatus,
 };
 
 #[cfg(feature = "sabotage")]

@@ -23,7 +23,7 @@ pub(crate) enum Class {
 
 pub(crate) fn classify(error: &Error) -> Class {
     match error.kind {
-        ErrorKind::Unreachable => Class::Hold,
+        ErrorKind::Unreachable | ErrorKind::Held => Class::Hold,
         ErrorKind::Sql => match error.sqlstate().as_deref() {
             Some(code) => classify_sqlstate(code),
             // The driver could not read the answer: a person has to look.

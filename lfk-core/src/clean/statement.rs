@@ -11,6 +11,7 @@ use crate::database::Purpose;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::Key;
 use crate::points::Point;
+use crate::signals;
 
 /// No statement starts later than this after the clock was read, and none runs longer than 5 s: so nothing acts later than
 /// 10 s after its re-check.
@@ -57,7 +58,8 @@ impl Cleaner<'_> {
     /// (A) The clock of the children's database, and the tables that hold rows.
     pub(super) async fn read_deadline(&self) -> Result<(f64, Vec<TableName>)> {
         let mut tx = self.away.begin(Purpose::Recheck).await?;
-        let rows = tx.query(statements::DEADLINE)
+        let rows = tx
+            .query(statements::DEADLINE)
             .bind(self.shape.child.to_string())
             .bind(DEADLINE.as_secs_f64())
             .fetch_all(tx.conn())
@@ -94,6 +96,8 @@ impl Cleaner<'_> {
         let consumer = &self.lease.consumer;
         let form = target.form();
         let mut tx = self.away.begin(Purpose::Write).await?;
+        let backend: i64 =
+            tx.query_scalar(statements::BACKEND_PID).fetch_one(tx.conn()).await.map_err(|e| self.away.error(e))?;
         let mut locked: Vec<String> = Vec::new();
         if self.shape.same_database {
             // A whole statement locks all of them: the limit is only for the capped form.
@@ -117,7 +121,10 @@ impl Cleaner<'_> {
             Target::Capped(_) => query.bind(target.cap()),
             Target::Listed(rows) => query.bind(rows),
         };
-        let row = query.fetch_one(tx.conn()).await.map_err(|e| self.away.error(e))?;
+        let row = tokio::select! {
+            row = query.fetch_one(tx.conn()) => row.map_err(|e| self.away.error(e))?,
+            never = signals::never_block_others(self.away, backend) => match never {},
+        };
         self.points.pass(Point::CleanedUncommitted, consumer).await?;
         tx.commit().await?;
         self.points.pass(Point::LeafCleaned, consumer).await?;

@@ -27,6 +27,7 @@ use crate::pair;
 use crate::points::{Point, Points};
 use crate::retry::RetryPolicy;
 use crate::schedule::Lane;
+use crate::signals;
 use crate::sweep::{self, Sweep, SweepEnd};
 
 /// The cursor moves about once a second: each move leaves a dead row version behind, and a crash repeats a second of work.
@@ -106,6 +107,7 @@ impl Turn<'_> {
             State::Paused | State::Canary => return Ok(End::Idle),
         };
         if state == State::Active {
+            signals::may_write(self.away).await?;
             self.retry_due(lease, &shape, pace, effort).await?;
             self.clean_wide(lease, &shape, pace, effort, WIDE_SHARE).await?;
         }

@@ -8,6 +8,8 @@ mod lanes;
 mod tx;
 mod url;
 
+use std::time::Duration;
+
 use lfk_sql::statements;
 use sqlx::postgres::PgPool;
 use sqlx::{Postgres, SqlSafeStr as _, SqlStr, Transaction};
@@ -45,20 +47,35 @@ pub enum Pooler {
 }
 
 /// How much lfk may do in one database. `None` is no limit beyond what adaptive pacing keeps.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
     /// Child rows changed per second, over all definitions of this process.
     pub rows_per_second: Option<u32>,
     /// Writing statements per second, over all definitions of this process.
     pub statements_per_second: Option<u32>,
+    /// While a standby is further behind than this, nothing is cleaned. Default 30 s.
+    pub max_standby_lag: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { rows_per_second: None, statements_per_second: None, max_standby_lag: Duration::from_secs(30) }
+    }
 }
 
 impl Limits {
     /// Both limits at once.
     #[must_use]
     pub fn new(rows_per_second: Option<u32>, statements_per_second: Option<u32>) -> Self {
-        Self { rows_per_second, statements_per_second }
+        Self { rows_per_second, statements_per_second, ..Self::default() }
+    }
+
+    /// Sets how far a standby may be behind.
+    #[must_use]
+    pub fn with_max_standby_lag(mut self, max_standby_lag: Duration) -> Self {
+        self.max_standby_lag = max_standby_lag;
+        self
     }
 }
 

@@ -1,0 +1,136 @@
+//! What tells writers to wait: signals of health of the database that they write to.
+//!
+//! A signal is read before a turn cleans anything. When one says "not now", the turn ends, the definition is *held* with the
+//! signal as its note, and it is tried again within seconds: nothing waits inside a transaction or with a lease. What a role
+//! may not look at is unknown, and shown as unknown: it neither stops work nor counts as healthy. A further signal is one
+//! more variant here and one more statement in `sql/pacing/`.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use lfk_sql::statements;
+use sqlx::Row as _;
+
+use crate::database::{Database, Purpose};
+use crate::error::{Error, ErrorKind, Result};
+
+/// WAL that a standby may have yet to replay, in bytes, whatever the time says: a standby that has stopped replaying reports
+/// the lag of what it replayed last.
+const MOST_LAG_BYTES: f64 = 256.0 * 1024.0 * 1024.0;
+
+/// How far the standbys of a database are behind.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum StandbyLag {
+    /// There is none.
+    NoStandby,
+    /// This role may not look at them: it needs `pg_monitor`.
+    Unknown,
+    /// The largest.
+    Behind {
+        /// In seconds of replay.
+        seconds: f64,
+        /// In bytes of WAL that is not replayed.
+        bytes: f64,
+    },
+}
+
+impl StandbyLag {
+    /// Asks the primary.
+    pub(crate) async fn read(database: &Database) -> Result<Self> {
+        let mut tx = database.begin(Purpose::Recheck).await?;
+        let row = tx.query(statements::STANDBY_LAG).fetch_one(tx.conn()).await.map_err(|e| database.error(e))?;
+        tx.commit().await?;
+        let (standbys, hidden): (i64, i64) = (row.get("standbys"), row.get("hidden"));
+        Ok(match (standbys, hidden) {
+            (0, _) => Self::NoStandby,
+            (all, hidden) if hidden == all => Self::Unknown,
+            _ => Self::Behind { seconds: row.get("lag_seconds"), bytes: row.get("lag_bytes") },
+        })
+    }
+
+    /// Why writers should wait, if they should.
+    fn objection(self, most: Duration) -> Option<String> {
+        match self {
+            Self::Behind { seconds, .. } if seconds > most.as_secs_f64() => {
+                Some(format!("a standby is {seconds:.0} s behind, more than {} s", most.as_secs()))
+            }
+            Self::Behind { bytes, .. } if bytes > MOST_LAG_BYTES => {
+                Some(format!("a standby has {:.0} MB of WAL to replay", bytes / 1024.0 / 1024.0))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Asks every signal of a database whether its writers may go on.
+///
+/// # Errors
+/// Held, with the signal that objects; or when the database cannot be asked.
+pub(crate) async fn may_write(database: &Database) -> Result<()> {
+    let lag = StandbyLag::read(database).await?;
+    match lag.objection(database.limits().max_standby_lag) {
+        None => Ok(()),
+        Some(objection) => {
+            metrics::counter!("lfk_held_total", "database" => database.name().to_owned(), "signal" => "standby_lag")
+                .increment(1);
+            Err(Error::new(ErrorKind::Held, objection).in_database(database.name()))
+        }
+    }
+}
+
+/// How long a statement runs before anybody asks whether others wait for it, and how often afterwards. With a lock that is
+/// noticed at the latest so much later, the application waits no longer than this and the end of one statement.
+const WATCH: Duration = Duration::from_millis(100);
+/// What the application names of lfk's own connections begin with: lfk waiting for lfk is no reason to give way.
+const OWN: &str = "lfk/";
+
+/// Watches over a statement of ours on another connection, and cancels it when somebody waits for what it has locked. The
+/// statement then counts as timed out and is never repeated at that size. Never returns; dropped with the statement.
+pub(crate) async fn never_block_others(database: &Database, backend: i64) -> Infallible {
+    loop {
+        tokio::time::sleep(WATCH).await;
+        match cancel_if_blocking(database, backend).await {
+            Ok(false) => {}
+            Ok(true) => {
+                metrics::counter!("lfk_gave_way_total", "database" => database.name().to_owned()).increment(1);
+                tracing::info!(database = database.name(), "a statement gave way: somebody waited for its locks");
+            }
+            Err(error) => {
+                tracing::debug!(database = database.name(), error = %error, "waiting sessions cannot be looked at");
+            }
+        }
+    }
+}
+
+async fn cancel_if_blocking(database: &Database, backend: i64) -> Result<bool> {
+    let mut tx = database.begin(Purpose::Recheck).await?;
+    let cancelled = tx
+        .query_scalar(statements::CANCEL_IF_BLOCKING)
+        .bind(i32::try_from(backend).unwrap_or(0))
+        .bind(OWN)
+        .fetch_one(tx.conn())
+        .await
+        .map_err(|e| database.error(e))?;
+    tx.commit().await?;
+    Ok(cancelled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOST: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn a_standby_that_is_behind_in_time_or_in_bytes_objects() {
+        assert!(StandbyLag::Behind { seconds: 11.0, bytes: 0.0 }.objection(MOST).is_some());
+        assert!(StandbyLag::Behind { seconds: 0.0, bytes: 1e9 }.objection(MOST).is_some());
+        assert!(StandbyLag::Behind { seconds: 9.0, bytes: 1e6 }.objection(MOST).is_none());
+    }
+
+    #[test]
+    fn what_is_unknown_or_absent_does_not_object() {
+        assert_eq!(StandbyLag::Unknown.objection(MOST), None);
+        assert_eq!(StandbyLag::NoStandby.objection(MOST), None);
+    }
+}
