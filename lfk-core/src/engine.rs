@@ -18,9 +18,12 @@ use crate::definition::{LooseForeignKey, State};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limiter::Limiter;
 use crate::points::Points;
-use crate::report::{Drained, Finding, Installed, Plan, PlannedDefinition, StateChange, Status};
+use crate::report::{
+    Drained, Finding, Installed, Plan, PlannedDefinition, SetAsideChange, SetAsideFilter, SetAsideList, StateChange,
+    Status,
+};
 use crate::retry::RetryPolicy;
-use crate::{capture, drain, plan, states, status};
+use crate::{capture, drain, plan, set_aside, states, status};
 
 /// The wait between two attempts at a key grows up to this in a running engine.
 const LONGEST_RETRY_WAIT: Duration = Duration::from_secs(3600);
@@ -300,6 +303,32 @@ impl Engine {
         status::status(&context.homes(), self.definitions()).await
     }
 
+    /// Keys set aside, at most `limit`, those in quarantine first: the one call that answers with key values.
+    ///
+    /// # Errors
+    /// When a name is not configured, a key has another number of columns than its definition, or a database fails.
+    pub async fn retries(&self, filter: &SetAsideFilter, limit: u32) -> Result<SetAsideList> {
+        set_aside::list(self, filter, limit).await
+    }
+
+    /// Has keys set aside tried at once, in quarantine or not, with no attempt against them. Suspects of a sweep keep their
+    /// wait.
+    ///
+    /// # Errors
+    /// As [`Engine::retries`]; definitions before the one that failed are done.
+    pub async fn retry_now(&self, filter: &SetAsideFilter) -> Result<Vec<SetAsideChange>> {
+        set_aside::retry_now(self, filter).await
+    }
+
+    /// Forgets keys set aside. Their children stay as they are; a later delete of the same parent is seen as ever. A key that
+    /// a worker is trying at that moment is set aside anew when it fails.
+    ///
+    /// # Errors
+    /// As [`Engine::retries`]; definitions before the one that failed are done.
+    pub async fn drop_retries(&self, filter: &SetAsideFilter) -> Result<Vec<SetAsideChange>> {
+        set_aside::drop_retries(self, filter).await
+    }
+
     /// Starts working in the background of the current tokio runtime, until the handle shuts it down. Waits for databases
     /// that are down, and for definitions that are not installed yet.
     ///
@@ -382,7 +411,7 @@ impl Engine {
         }
     }
 
-    fn named(&self, names: &[String]) -> Result<Vec<&LooseForeignKey>> {
+    pub(crate) fn named(&self, names: &[String]) -> Result<Vec<&LooseForeignKey>> {
         let find = |name: &String| {
             self.definitions().iter().find(|d| d.name == *name).ok_or_else(|| {
                 let known: Vec<&str> = self.definitions().iter().map(|d| d.name.as_str()).collect();
@@ -393,7 +422,7 @@ impl Engine {
         names.iter().map(find).collect()
     }
 
-    fn database(&self, name: &str) -> Result<&Database> {
+    pub(crate) fn database(&self, name: &str) -> Result<&Database> {
         let found = self.databases().iter().find(|d| d.name() == name);
         found.ok_or_else(|| Error::config(format!("there is no database \"{name}\"")))
     }

@@ -128,6 +128,14 @@ pub struct DefinitionStatus {
     pub retries: i64,
     /// Keys given up after too many attempts, kept until a person decides.
     pub quarantined: i64,
+    /// How late the second visit of each key is, beyond its `settle_after`; 0 when nothing waits for it.
+    pub trailing_lag_seconds: f64,
+    /// Relations in the parent's tree whose deletes are not all logged.
+    pub not_covered: i64,
+    /// Size of the key log of the whole database.
+    pub log_bytes: i64,
+    /// What is the matter, as the stable names of the view `lfk.health`: `no_worker`, `stalled`, `quarantined` and so on.
+    pub alerts: Vec<String>,
     /// `ok`, `held` (tried again by itself), `blocked` (a person has to act), or `stopped` (the kill switch).
     pub condition: String,
     /// Why it is held or blocked.
@@ -152,6 +160,67 @@ pub struct WorkerStatus {
     pub seen_seconds_ago: f64,
     /// Consumers that it holds a lease on.
     pub consumers: i64,
+}
+
+/// Which keys set aside are meant.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SetAsideFilter {
+    /// Definitions by name; empty: all of the configuration.
+    pub names: Vec<String>,
+    /// Only those in quarantine.
+    pub quarantined: bool,
+    /// Only these keys, each with its columns in the order of the definition and as PostgreSQL prints them; empty: every
+    /// key.
+    pub keys: Vec<Vec<String>>,
+}
+
+/// Keys set aside, those in quarantine first.
+#[derive(Debug, Clone, Default, Serialize)]
+#[non_exhaustive]
+pub struct SetAsideList {
+    /// The keys.
+    pub set_aside: Vec<SetAsideKey>,
+    /// Whether there are more than were asked for.
+    pub more: bool,
+}
+
+/// A key that could not be done, and why. The one answer that holds key values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct SetAsideKey {
+    /// The definition's name.
+    pub name: String,
+    /// `head`, or `trailing` when it was set aside by the second visit.
+    pub lane: &'static str,
+    /// Its columns, as PostgreSQL prints them.
+    pub key: Vec<String>,
+    /// `locked`, `timed_out`, `late`, `contended`, `still_there`, `wide`, `poisoned`, or `suspect` (of a sweep: waiting
+    /// its time).
+    pub reason: String,
+    /// The server's code, when it answered with one.
+    pub sqlstate: Option<String>,
+    /// What the server said, without its DETAIL.
+    pub error: Option<String>,
+    /// Attempts so far.
+    pub attempts: i64,
+    /// When it was set aside first (UTC).
+    pub set_aside_at: Option<String>,
+    /// When it is tried next (UTC), unless it is in quarantine.
+    pub not_before: Option<String>,
+    /// Since when it is in quarantine (UTC).
+    pub quarantined_at: Option<String>,
+}
+
+/// What was done to the keys of one definition that were set aside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct SetAsideChange {
+    /// The definition's name.
+    pub name: String,
+    /// Keys that were made due, or dropped.
+    pub keys: i64,
+    /// Suspects of a sweep that keep their wait.
+    pub left_alone: i64,
 }
 
 /// How `run_until_drained` ended.

@@ -30,6 +30,8 @@ pub(crate) enum Reason {
     Locked,
     /// Even one key and few rows took longer than a statement may.
     TimedOut,
+    /// Statements kept reaching the children's database too long after the re-check.
+    Late,
     /// Deadlocks or serialisation failures, again and again.
     Contended,
     /// The statement succeeded twice and children are still there: a trigger keeps them, or somebody adds more.
@@ -45,6 +47,7 @@ impl Reason {
         match self {
             Self::Locked => "locked",
             Self::TimedOut => "timed_out",
+            Self::Late => "late",
             Self::Contended => "contended",
             Self::StillThere => "still_there",
             Self::Wide => "wide",
@@ -52,9 +55,10 @@ impl Reason {
         }
     }
 
-    /// Whether trying again and again will not help: then the key is quarantined in the end. Locks and load pass.
+    /// Whether trying again and again will not help: then the key is quarantined in the end. Locks and load
+    /// pass.
     fn is_to_blame(self) -> bool {
-        matches!(self, Self::Poisoned | Self::StillThere)
+        matches!(self, Self::Poisoned | Self::StillThere | Self::TimedOut)
     }
 }
 
@@ -87,24 +91,50 @@ pub(crate) async fn set_aside(tx: &mut Tx, lease: &Lease, keys: &[SetAside], pol
     Ok(())
 }
 
-/// Keys whose time has come, at most `limit`.
-pub(crate) async fn due(lease: &Lease, limit: i64, policy: &RetryPolicy) -> Result<Vec<Key>> {
+/// Keys whose time has come, at most `limit`; and whether the definition has keys in quarantine.
+pub(crate) async fn due(lease: &Lease, limit: i64, policy: &RetryPolicy) -> Result<(Vec<Key>, bool)> {
+    let error = |e| lease.home.error(e);
     let mut tx = lease.home.begin(Purpose::Log).await?;
-    let rows = tx.query(statements::DUE_RETRIES)
+    let rows = tx
+        .query(statements::DUE_RETRIES)
         .bind(&lease.consumer)
         .bind(limit)
         .bind(policy.longest_wait.as_secs_f64())
         .fetch_all(tx.conn())
         .await
-        .map_err(|e| lease.home.error(e))?;
+        .map_err(error)?;
+    let quarantine: bool =
+        tx.query_scalar(statements::HAS_QUARANTINED).bind(&lease.consumer).fetch_one(tx.conn()).await.map_err(error)?;
     tx.commit().await?;
-    Ok(rows.iter().map(|row| Key(row.get("key"))).collect())
+    Ok((rows.iter().map(|row| Key(row.get("key"))).collect(), quarantine))
+}
+
+/// Takes keys out of quarantine that were done after all. Keys that are not in it are no matter.
+pub(crate) async fn leave_quarantine(lease: &Lease, keys: &[Key]) -> Result<()> {
+    let Some(first) = keys.first() else { return Ok(()) };
+    let mut tx = lease.home.begin(Purpose::Log).await?;
+    lease.hold(&mut tx).await?;
+    let left = tx
+        .query(statements::LEAVE_QUARANTINE)
+        .bind(&lease.consumer)
+        .bind(Key::flatten(keys))
+        .bind(i64::try_from(first.0.len()).unwrap_or(i64::MAX))
+        .execute(tx.conn())
+        .await
+        .map_err(|e| lease.home.error(e))?
+        .rows_affected();
+    tx.commit().await?;
+    if left > 0 {
+        tracing::info!(consumer = lease.consumer, keys = left, "keys were done after all and left quarantine");
+    }
+    Ok(())
 }
 
 /// The wide parent that has waited longest.
 pub(crate) async fn due_wide(lease: &Lease) -> Result<Option<Key>> {
     let mut tx = lease.home.begin(Purpose::Log).await?;
-    let key: Option<Vec<String>> = tx.query_scalar(statements::DUE_WIDE)
+    let key: Option<Vec<String>> = tx
+        .query_scalar(statements::DUE_WIDE)
         .bind(&lease.consumer)
         .fetch_optional(tx.conn())
         .await
@@ -120,6 +150,7 @@ pub(crate) struct Outcome {
     pub(crate) failed: Vec<SetAside>,
     pub(crate) resurrected: i64,
     pub(crate) rows: i64,
+    pub(crate) keys_per_second: f64,
 }
 
 /// Forgets what was done and counts an attempt for what was not, fenced by the lease.
@@ -127,7 +158,8 @@ pub(crate) async fn settle(lease: &Lease, outcome: &Outcome, policy: &RetryPolic
     lease.check()?;
     let mut tx = lease.home.begin(Purpose::Log).await?;
     let keys = i64::try_from(outcome.done.len()).unwrap_or(i64::MAX);
-    let renewed = tx.query(statements::COUNT_PROGRESS)
+    let renewed = tx
+        .query(statements::COUNT_PROGRESS)
         .bind(&lease.consumer)
         .bind(lease.token)
         .bind(lease.owner)
@@ -135,6 +167,7 @@ pub(crate) async fn settle(lease: &Lease, outcome: &Outcome, policy: &RetryPolic
         .bind(keys)
         .bind(outcome.resurrected)
         .bind(outcome.rows)
+        .bind(outcome.keys_per_second)
         .execute(tx.conn())
         .await
         .map_err(|e| lease.home.error(e))?

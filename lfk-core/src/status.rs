@@ -12,7 +12,8 @@ use crate::error::Result;
 use crate::pair;
 use crate::report::{DefinitionStatus, Status, WorkerStatus};
 
-/// Log rows counted for each definition; beyond them the number of pending keys is a lower bound.
+/// Log rows, and keys set aside, that are counted for each definition; beyond them the number of pending keys is a lower
+/// bound.
 const COUNT_ROWS: i64 = 1_000_000;
 
 /// Asks every database that has a key log of these definitions.
@@ -46,34 +47,33 @@ pub(crate) async fn status(homes: &[&Database], definitions: &[LooseForeignKey])
 
 async fn read_home(home: &Database) -> Result<(Vec<PgRow>, Vec<WorkerStatus>)> {
     let mut tx = home.begin(Purpose::Log).await?;
-    let rows = tx.query(statements::STATUS)
-        .bind(COUNT_ROWS)
-        .fetch_all(tx.conn())
-        .await
-        .map_err(|e| pair::missing(home, e))?;
+    tx.query(statements::COUNT_UP_TO).bind(COUNT_ROWS).execute(tx.conn()).await.map_err(|e| home.error(e))?;
+    let rows = tx.query(statements::STATUS).fetch_all(tx.conn()).await.map_err(|e| pair::missing(home, e))?;
     let workers = tx.query(statements::LIST_WORKERS).fetch_all(tx.conn()).await.map_err(|e| home.error(e))?;
     tx.commit().await?;
     Ok((rows, workers.iter().map(|row| worker_status(home, row)).collect()))
 }
 
 fn definition_status(row: &PgRow) -> DefinitionStatus {
-    let waiting: i64 = row.get("waiting");
-    let ages = [row.get::<Option<f64>, _>("oldest_seconds"), row.get::<Option<f64>, _>("oldest_retry_seconds")];
     let stopped: bool = row.get("stopped");
     let condition: String = row.get("condition");
     DefinitionStatus {
         name: row.get("name"),
         state: Some(State::from_sql(row.get("state"))),
-        pending_keys: row.get::<i64, _>("log_keys") + waiting,
-        pending_is_lower_bound: row.get::<i64, _>("log_rows") >= COUNT_ROWS,
-        oldest_pending_seconds: ages.into_iter().flatten().reduce(f64::max),
+        pending_keys: row.get("pending_keys"),
+        pending_is_lower_bound: row.get("pending_is_lower_bound"),
+        oldest_pending_seconds: row.get("oldest_pending_seconds"),
         keys_per_second: row.get("keys_per_second"),
         rows_affected_total: row.get("rows_affected_total"),
         keys_total: row.get("keys_total"),
         observed_keys: row.get("observed_keys"),
         resurrected_total: row.get("resurrected_total"),
-        retries: waiting,
+        retries: row.get("retries"),
         quarantined: row.get("quarantined"),
+        trailing_lag_seconds: row.get("trailing_lag_seconds"),
+        not_covered: row.get("not_covered"),
+        log_bytes: row.get("log_bytes"),
+        alerts: row.get("alert"),
         condition: if stopped { "stopped".to_owned() } else { condition },
         note: if stopped { Some("the kill switch is on: `lfk start --all`".to_owned()) } else { row.get("note") },
     }
@@ -106,6 +106,10 @@ fn unknown(name: &str, unreachable: Option<String>) -> DefinitionStatus {
         resurrected_total: 0,
         retries: 0,
         quarantined: 0,
+        trailing_lag_seconds: 0.0,
+        not_covered: 0,
+        log_bytes: 0,
+        alerts: Vec::new(),
         condition: "unknown".to_owned(),
         note: Some(note),
     }

@@ -90,6 +90,8 @@ CREATE TABLE IF NOT EXISTS lfk.retry (
   sqlstate text,
   error text,
   attempts integer NOT NULL DEFAULT 0,
+  -- Attempts that failed by the key's own fault: only these lead to quarantine.
+  blamed integer NOT NULL DEFAULT 0,
   tried_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
   not_before timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
   quarantined_at timestamptz,
@@ -99,6 +101,7 @@ CREATE TABLE IF NOT EXISTS lfk.retry (
   PRIMARY KEY (consumer, key)
 );
 CREATE INDEX IF NOT EXISTS retry_due ON lfk.retry (consumer, not_before) WHERE quarantined_at IS NULL;
+CREATE INDEX IF NOT EXISTS retry_quarantined ON lfk.retry (consumer) WHERE quarantined_at IS NOT NULL;
 COMMENT ON TABLE lfk.retry IS 'Keys set aside with their reason; tried again after not_before, quarantined (kept, shown, not tried) after too many attempts.';
 
 -- The other end: which definitions of which parent database clean children in this database.

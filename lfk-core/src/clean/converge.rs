@@ -115,7 +115,7 @@ impl Cleaner<'_> {
             return;
         }
         if piece.stuck {
-            let reason = if attempt.late { Reason::TimedOut } else { Reason::StillThere };
+            let reason = if attempt.late { Reason::Late } else { Reason::StillThere };
             let aside = attempt.stuck.into_iter().map(|key| SetAside::new(key, reason, None));
             tally.set_aside.extend(aside);
         } else {

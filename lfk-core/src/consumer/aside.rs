@@ -1,12 +1,13 @@
 //! The part of a turn that is for keys set aside: retries whose time has come, and wide parents.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::{Effort, Turn};
+use super::{Effort, Found, Turn};
 use crate::clean::{Class, Cleaner, Pace, Shape, Tally, WideEnd, classify};
 use crate::cursor::Lease;
 use crate::error::Result;
+use crate::key::Key;
 use crate::points::Point;
 use crate::retry::{self, Outcome, Reason, SetAside};
 
@@ -19,29 +20,44 @@ pub(super) const WIDE_SHARE: Duration = Duration::from_millis(400);
 const WIDE_AT_MOST: Duration = Duration::from_secs(2);
 
 impl Turn<'_> {
-    /// Tries keys again whose time has come.
+    /// Converges keys of the log. One that is in quarantine, was in the log once more and was done this time, leaves it: its
+    /// children are gone, or its parent is back.
+    pub(super) async fn converge_logged(
+        &self,
+        lease: &Lease,
+        shape: &Shape,
+        found: Found,
+        keys: Vec<Key>,
+        pace: &mut Pace,
+    ) -> Result<Tally> {
+        if !found.quarantine {
+            return self.converge(lease, shape, keys, pace).await;
+        }
+        let tally = self.converge(lease, shape, keys.clone(), pace).await?;
+        retry::leave_quarantine(lease, &all_but(keys, &tally.set_aside)).await?;
+        Ok(tally)
+    }
+
+    /// Tries keys again whose time has come. Answers whether the definition has keys in quarantine.
     pub(super) async fn retry_due(
         &self,
         lease: &Lease,
         shape: &Shape,
         pace: &mut Pace,
         effort: &mut Effort,
-    ) -> Result<()> {
-        let keys = retry::due(lease, RETRIES_A_TURN, self.policy).await?;
+    ) -> Result<bool> {
+        let (keys, quarantine) = retry::due(lease, RETRIES_A_TURN, self.policy).await?;
         if keys.is_empty() {
-            return Ok(());
+            return Ok(quarantine);
         }
+        let began = Instant::now();
         let tally = self.converge(lease, shape, keys.clone(), pace).await?;
         effort.rows += tally.rows;
         self.pass(Point::RetriesDone).await?;
-        let failed: HashSet<_> = tally.set_aside.iter().map(|s| s.key.clone()).collect();
-        let outcome = Outcome {
-            done: keys.into_iter().filter(|key| !failed.contains(key)).collect(),
-            resurrected: i64::try_from(tally.resurrected).unwrap_or(i64::MAX),
-            rows: i64::try_from(tally.rows).unwrap_or(i64::MAX),
-            failed: tally.set_aside,
-        };
-        retry::settle(lease, &outcome, self.policy).await
+        let quarantine = quarantine || !tally.set_aside.is_empty();
+        let outcome = Outcome::of(all_but(keys, &tally.set_aside), tally, began);
+        retry::settle(lease, &outcome, self.policy).await?;
+        Ok(quarantine)
     }
 
     /// Gives the wide parent that has waited longest a share of the time.
@@ -55,6 +71,7 @@ impl Turn<'_> {
     ) -> Result<()> {
         let Some(key) = retry::due_wide(lease).await? else { return Ok(()) };
         let (away, limiter, points) = (self.away, self.limiter, self.points);
+        let began = Instant::now();
         let mut tally = Tally::default();
         let mut cleaner = Cleaner { shape, lease, away, limiter, pace, points };
         let end = match cleaner.clean_wide(&key, budget.min(WIDE_AT_MOST), &mut tally).await {
@@ -73,12 +90,25 @@ impl Turn<'_> {
             tally.set_aside.push(SetAside::new(key.clone(), Reason::Wide, None));
         }
         let done = if tally.set_aside.is_empty() { vec![key] } else { Vec::new() };
-        let outcome = Outcome {
+        retry::settle(lease, &Outcome::of(done, tally, began), self.policy).await
+    }
+}
+
+/// The keys that were not set aside.
+fn all_but(keys: Vec<Key>, set_aside: &[SetAside]) -> Vec<Key> {
+    let failed: HashSet<&Key> = set_aside.iter().map(|one| &one.key).collect();
+    keys.into_iter().filter(|key| !failed.contains(key)).collect()
+}
+
+impl Outcome {
+    fn of(done: Vec<Key>, tally: Tally, began: Instant) -> Self {
+        let keys = u32::try_from(done.len()).unwrap_or(u32::MAX);
+        Self {
             done,
             resurrected: i64::try_from(tally.resurrected).unwrap_or(i64::MAX),
             rows: i64::try_from(tally.rows).unwrap_or(i64::MAX),
+            keys_per_second: f64::from(keys) / began.elapsed().as_secs_f64().max(0.001),
             failed: tally.set_aside,
-        };
-        retry::settle(lease, &outcome, self.policy).await
+        }
     }
 }

@@ -56,6 +56,14 @@ pub(crate) struct Turn<'a> {
     pub(crate) quantum: Duration,
 }
 
+/// What a turn found when it began.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    state: State,
+    /// Whether the definition has keys in quarantine.
+    quarantine: bool,
+}
+
 /// How a turn ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
@@ -106,9 +114,10 @@ impl Turn<'_> {
             State::Observe => pair::shape_of(self.definition, lease).await?,
             State::Paused | State::Canary => return Ok(End::Idle),
         };
+        let mut found = Found { state, quarantine: false };
         if state == State::Active {
             signals::may_write(self.away).await?;
-            self.retry_due(lease, &shape, pace, effort).await?;
+            found.quarantine = self.retry_due(lease, &shape, pace, effort).await?;
             self.clean_wide(lease, &shape, pace, effort, WIDE_SHARE).await?;
         }
         loop {
@@ -117,7 +126,7 @@ impl Turn<'_> {
                 return Ok(End::Idle);
             }
             self.pass(Point::Opened).await?;
-            match self.drain_window(lease, &shape, state, pace, effort, began).await? {
+            match self.drain_window(lease, &shape, found, pace, effort, began).await? {
                 WindowEnd::Closed { read_any: true } if !self.is_over(began) => {}
                 WindowEnd::Closed { read_any: true } | WindowEnd::Interrupted => return Ok(End::Interrupted),
                 WindowEnd::Closed { read_any: false } => {
@@ -137,11 +146,12 @@ impl Turn<'_> {
         &self,
         lease: &Lease,
         shape: &Shape,
-        state: State,
+        found: Found,
         pace: &mut Pace,
         effort: &mut Effort,
         began: Instant,
     ) -> Result<WindowEnd> {
+        let state = found.state;
         let mut buffer = Buffer::default();
         let mut progress = Progress::default();
         let mut advanced = Instant::now();
@@ -163,7 +173,7 @@ impl Turn<'_> {
                     if state == State::Observe {
                         progress.observed += count;
                     } else {
-                        let tally = match self.converge(lease, shape, keys, pace).await {
+                        let tally = match self.converge_logged(lease, shape, found, keys, pace).await {
                             Ok(tally) => tally,
                             Err(error) => return self.keep_what_is_done(lease, done, progress, advanced, error).await,
                         };

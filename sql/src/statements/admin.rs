@@ -41,6 +41,8 @@ pub const FORGET_WORKER: &str = include_str!("../../admin/forget_worker.sql");
 pub const LIST_WORKERS: &str = include_str!("../../admin/list_workers.sql");
 /// Whether anything is left.
 pub static BACKLOG: LazyLock<Sql> = LazyLock::new(|| with_unseen(include_str!("../../admin/backlog.sql")));
+/// How far the statement after it counts.
+pub const COUNT_UP_TO: &str = include_str!("../../admin/count_up_to.sql");
 /// How every definition stands.
 pub const STATUS: &str = include_str!("../../admin/status.sql");
 /// The state of a definition.

@@ -7,6 +7,7 @@ pub const SCHEMA: &[&str] = &[
     include_str!("../../schema/010_schema.sql"),
     include_str!("../../schema/020_key_log.sql"),
     include_str!("../../schema/030_definitions.sql"),
+    include_str!("../../schema/031_audit.sql"),
     include_str!("../../schema/040_capture_body.sql"),
     include_str!("../../schema/041_track.sql"),
     include_str!("../../schema/042_tree.sql"),
@@ -14,6 +15,9 @@ pub const SCHEMA: &[&str] = &[
     include_str!("../../schema/050_restore_leaves.sql"),
     include_str!("../../schema/051_cover.sql"),
     include_str!("../../schema/060_untrack.sql"),
+    include_str!("../../schema/070_unread.sql"),
+    include_str!("../../schema/071_health.sql"),
+    include_str!("../../schema/072_assert_drained.sql"),
 ];
 
 /// One installation at a time.
