@@ -11,7 +11,7 @@ use std::env::VarError;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use lfk_core::{Database, Engine, Limits, LooseForeignKey};
+use lfk_core::{Database, Engine, Limits, LooseForeignKey, Pooler};
 use toml::de::{DeTable, DeValue};
 
 use crate::config::document::{Section, kind_of};
@@ -146,13 +146,14 @@ fn database(all: &Section<'_>, name: &str, problems: &mut Problems<'_>) -> Optio
         );
         return None;
     };
-    section.refuse_unknown(&["url", "rows_per_second", "statements_per_second"], problems);
+    section.refuse_unknown(&["url", "pooler", "rows_per_second", "statements_per_second"], problems);
     let limits = Limits::new(
         section.positive_number("rows_per_second", problems),
         section.positive_number("statements_per_second", problems),
     );
+    let pooler = pooler(&section, problems);
     let url = section.required_string("url", "write url = \"postgres://user@host:port/database\"", problems)?;
-    match Database::connect_lazy(name, &url.text) {
+    match Database::connect_lazy_through(name, &url.text, pooler) {
         Ok(database) => Some(database.with_limits(limits)),
         Err(error) => {
             // Its text names the database and never the URL.
@@ -160,6 +161,17 @@ fn database(all: &Section<'_>, name: &str, problems: &mut Problems<'_>) -> Optio
             None
         }
     }
+}
+
+fn pooler(section: &Section<'_>, problems: &mut Problems<'_>) -> Pooler {
+    let Some(said) = section.string("pooler", problems) else { return Pooler::None };
+    if said.text != "transaction" {
+        let hint =
+            "write pooler = \"transaction\" for a pooler in transaction mode, and leave it out for everything else";
+        problems.add(said.span, "`pooler` knows no such mode".to_owned(), Some(hint.to_owned()));
+        return Pooler::None;
+    }
+    Pooler::Transaction
 }
 
 /// Refuses names that are not in the configuration; without names, `all` of it is meant.

@@ -152,7 +152,8 @@ async fn look(ctx: &Context) -> Result<Look> {
 
 async fn look_at(ctx: &Context, home: &Database, all: &mut Look) -> Result<()> {
     let mut tx = home.begin(Purpose::Log).await?;
-    let rows = tx.query(statements::BACKLOG.clone().into_sql_str())
+    let rows = tx
+        .query(statements::BACKLOG.clone().into_sql_str())
         .fetch_all(tx.conn())
         .await
         .map_err(|e| pair::missing(home, e))?;

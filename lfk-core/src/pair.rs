@@ -119,7 +119,8 @@ struct Known {
 
 async fn load(definition: &LooseForeignKey, home: &Database) -> Result<Known> {
     let mut tx = home.begin(Purpose::Log).await?;
-    let row = tx.query(statements::LOAD_DEFINITION)
+    let row = tx
+        .query(statements::LOAD_DEFINITION)
         .bind(&definition.name)
         .fetch_optional(tx.conn())
         .await
@@ -149,13 +150,15 @@ async fn load(definition: &LooseForeignKey, home: &Database) -> Result<Known> {
 async fn is_same_database(home: &Database, away: &Database) -> Result<bool> {
     let secret: i64 = rand::random();
     let mut here = home.begin(Purpose::Log).await?;
-    let mine: bool = here.query_scalar(statements::HOLD_PROBE)
+    let mine: bool = here
+        .query_scalar(statements::HOLD_PROBE)
         .bind(secret)
         .fetch_one(here.conn())
         .await
         .map_err(|e| home.error(e))?;
     let mut there = away.begin(Purpose::Log).await?;
-    let free: bool = there.query_scalar(statements::HOLD_PROBE)
+    let free: bool = there
+        .query_scalar(statements::HOLD_PROBE)
         .bind(secret)
         .fetch_one(there.conn())
         .await
@@ -172,7 +175,8 @@ async fn exchange_nonce(
 ) -> Result<()> {
     let name = &definition.name;
     let mut tx = away.begin(Purpose::Log).await?;
-    let seen: Option<Uuid> = tx.query_scalar(statements::READ_PEER)
+    let seen: Option<Uuid> = tx
+        .query_scalar(statements::READ_PEER)
         .bind(name)
         .bind(home_identity)
         .fetch_optional(tx.conn())
@@ -185,7 +189,8 @@ async fn exchange_nonce(
     let next = Uuid::new_v4();
     let mut tx = lease.home.begin(Purpose::Log).await?;
     lease.hold(&mut tx).await?;
-    let offered = tx.query(statements::OFFER_NONCE)
+    let offered = tx
+        .query(statements::OFFER_NONCE)
         .bind(name)
         .bind(seen)
         .bind(next)
@@ -199,7 +204,8 @@ async fn exchange_nonce(
     tx.commit().await?;
     points.pass(Point::NonceOffered, name).await?;
     let mut tx = away.begin(Purpose::Log).await?;
-    let taken = tx.query(statements::TAKE_NONCE)
+    let taken = tx
+        .query(statements::TAKE_NONCE)
         .bind(name)
         .bind(home_identity)
         .bind(seen)

@@ -52,7 +52,8 @@ async fn try_set_state(home: &Database, name: &str, to: State, from_now: bool) -
         let sql = if from_now { statements::FORWARD_CURSOR } else { statements::REWIND_CURSOR };
         tx.query(sql).bind(name).execute(tx.conn()).await.map_err(|e| home.error(e))?;
     }
-    let changed = tx.query(statements::SET_STATE)
+    let changed = tx
+        .query(statements::SET_STATE)
         .bind(name)
         .bind(to.as_str())
         .bind(from.as_str())
@@ -71,7 +72,8 @@ async fn try_set_state(home: &Database, name: &str, to: State, from_now: bool) -
 
 async fn read_state(home: &Database, name: &str) -> Result<(State, i64)> {
     let mut tx = home.begin(Purpose::Log).await?;
-    let row = tx.query(statements::READ_STATE)
+    let row = tx
+        .query(statements::READ_STATE)
         .bind(name)
         .fetch_optional(tx.conn())
         .await
@@ -89,7 +91,8 @@ async fn read_state(home: &Database, name: &str) -> Result<(State, i64)> {
 /// Keys that were observed and that the log no longer holds.
 async fn keys_left_log(home: &Database, name: &str, observed: i64) -> Result<i64> {
     let mut tx = home.begin(Purpose::Log).await?;
-    let logged: i64 = tx.query_scalar(statements::COUNT_LOGGED)
+    let logged: i64 = tx
+        .query_scalar(statements::COUNT_LOGGED)
         .bind(name)
         .bind(COUNT_ROWS)
         .fetch_one(tx.conn())

@@ -47,7 +47,8 @@ struct Chunk {
 /// Whether a finished sweep stands for the marker at a position.
 pub(crate) async fn is_swept(lease: &Lease, marker: Position) -> Result<bool> {
     let mut tx = lease.home.begin(Purpose::Log).await?;
-    let swept: Option<bool> = tx.query_scalar(statements::IS_SWEPT)
+    let swept: Option<bool> = tx
+        .query_scalar(statements::IS_SWEPT)
         .bind(&lease.consumer)
         .bind(marker.xid.to_string())
         .fetch_optional(tx.conn())
@@ -78,7 +79,8 @@ impl Sweep<'_> {
     async fn begin(&self) -> Result<Option<Key>> {
         let mut tx = self.lease.home.begin(Purpose::Log).await?;
         self.lease.hold(&mut tx).await?;
-        let behind: Option<Vec<String>> = tx.query_scalar(statements::BEGIN_SWEEP)
+        let behind: Option<Vec<String>> = tx
+            .query_scalar(statements::BEGIN_SWEEP)
             .bind(&self.lease.consumer)
             .fetch_one(tx.conn())
             .await
@@ -104,8 +106,7 @@ impl Sweep<'_> {
         let home = &self.lease.home;
         let error = |e| home.error(e);
         let mut tx = home.begin(Purpose::Log).await?;
-        let barrier: String =
-            tx.query_scalar(statements::RAISE_BARRIER).fetch_one(tx.conn()).await.map_err(error)?;
+        let barrier: String = tx.query_scalar(statements::RAISE_BARRIER).fetch_one(tx.conn()).await.map_err(error)?;
         tx.commit().await?;
         let mut tx = home.begin(Purpose::Log).await?;
         self.lease.hold(&mut tx).await?;

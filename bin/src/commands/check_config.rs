@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lfk_core::{Database, LooseForeignKey};
+use lfk_core::{Database, LooseForeignKey, Pooler};
 use serde::Serialize;
 
 use crate::cli::Format;
@@ -22,6 +22,7 @@ struct Read {
 #[derive(Debug, Serialize)]
 struct ReadDatabase {
     name: String,
+    pooler: Option<&'static str>,
     rows_per_second: Option<u32>,
     statements_per_second: Option<u32>,
 }
@@ -52,6 +53,7 @@ fn database(database: &Database) -> ReadDatabase {
     let limits = database.limits();
     ReadDatabase {
         name: database.name().to_owned(),
+        pooler: (database.pooler() == Pooler::Transaction).then_some("transaction"),
         rows_per_second: limits.rows_per_second,
         statements_per_second: limits.statements_per_second,
     }
@@ -69,8 +71,10 @@ fn definition(definition: &LooseForeignKey) -> ReadDefinition {
 
 fn text(read: &Read) -> String {
     let limit = |limit: Option<u32>| limit.map_or_else(|| "-".to_owned(), |n| output::count(n.into()));
-    let databases =
-        read.databases.iter().map(|d| vec![d.name.clone(), limit(d.rows_per_second), limit(d.statements_per_second)]);
+    let databases = read.databases.iter().map(|d| {
+        let pooler = d.pooler.unwrap_or("-").to_owned();
+        vec![d.name.clone(), pooler, limit(d.rows_per_second), limit(d.statements_per_second)]
+    });
     let definitions = read.loose_foreign_keys.iter().map(|d| {
         let condition: Vec<String> = d.condition.iter().map(|(c, v)| format!("{c} = {v:?}")).collect();
         vec![d.name.clone(), d.parent.clone(), d.child.clone(), d.on_delete.clone(), condition.join(", ")]
@@ -80,7 +84,7 @@ fn text(read: &Read) -> String {
         read.file,
         output::plural(read.databases.len(), "database"),
         output::plural(read.loose_foreign_keys.len(), "loose foreign key"),
-        output::table(&["DATABASE", ">ROWS/S", ">STATEMENTS/S"], databases.collect()),
+        output::table(&["DATABASE", "POOLER", ">ROWS/S", ">STATEMENTS/S"], databases.collect()),
         output::table(&["NAME", "PARENT", "CHILD", "ON DELETE", "WHERE"], definitions.collect()),
     )
 }

@@ -210,6 +210,24 @@ fn limits_are_whole_numbers_from_one() {
 }
 
 #[test]
+fn a_pooler_is_in_transaction_mode_or_not_worth_a_word() {
+    let config = read(&format!("{HEAD}pooler = \"transaction\"\n")).unwrap();
+    let poolers: Vec<Pooler> = config.databases.iter().map(Database::pooler).collect();
+    assert_eq!(poolers, [Pooler::None, Pooler::Transaction]);
+    assert_says(&one("pooler = \"session\""), "6:10", &["no such mode", "leave it out"]);
+    assert_says(&one("pooler = true"), "6:10", &["not a text"]);
+}
+
+#[test]
+fn session_options_do_not_go_through_a_transaction_pooler() {
+    let said = complaints_about(
+        "format = 1\n[database.main]\nurl = \"postgres://u@h/d?options=-cwork_mem%3D1MB\"\npooler = \"transaction\"\n",
+    );
+    assert_eq!(said.len(), 1, "{said:#?}");
+    assert_says(&said[0], "3:7", &["session options", "remove `options`"]);
+}
+
+#[test]
 fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
     let said = complaints("nonsense = 1\n[[loose_foreign_key]]\nparent = 1\nchild = \"x\"\n[more]");
     let places: Vec<&str> = said.iter().map(|s| s.split(": ").next().unwrap()).collect();

@@ -115,7 +115,8 @@ impl Site<'_> {
 
     async fn read(&self) -> Result<Option<Known>> {
         let mut tx = self.home.begin(Purpose::Admin).await?;
-        let row = tx.query(statements::READ_INSTALLED)
+        let row = tx
+            .query(statements::READ_INSTALLED)
             .bind(&self.definition.name)
             .fetch_optional(tx.conn())
             .await
@@ -161,7 +162,8 @@ impl Site<'_> {
         let parent = &self.definition.parent;
         let columns: Vec<&str> = parent.columns.iter().map(lfk_sql::Ident::as_str).collect();
         let mut tx = self.home.begin(Purpose::Admin).await?;
-        let table_id = tx.query_scalar(statements::TRACK)
+        let table_id = tx
+            .query_scalar(statements::TRACK)
             .bind(parent.table.to_string())
             .bind(columns)
             .fetch_one(tx.conn())
@@ -226,7 +228,8 @@ impl Site<'_> {
         let error = |e| self.away.error(e);
         let mut tx = self.away.begin(Purpose::Admin).await?;
         for _ in 0..2 {
-            let row: Option<(Uuid, String)> = tx.query_as(statements::READ_INSTALLED_PEER)
+            let row: Option<(Uuid, String)> = tx
+                .query_as(statements::READ_INSTALLED_PEER)
                 .bind(name)
                 .bind(parent_identity)
                 .fetch_optional(tx.conn())
@@ -240,8 +243,7 @@ impl Site<'_> {
                 tx.commit().await?;
                 return Ok(nonce);
             }
-            let insert =
-                tx.query(statements::INSERT_PEER).bind(name).bind(parent_identity).bind(&child).bind(proposal);
+            let insert = tx.query(statements::INSERT_PEER).bind(name).bind(parent_identity).bind(&child).bind(proposal);
             insert.execute(tx.conn()).await.map_err(error)?;
         }
         Err(Error::refused("the definition is being uninstalled by somebody else at this moment")
@@ -253,7 +255,8 @@ impl Site<'_> {
         let d = self.definition;
         let error = |e| self.home.error(e);
         let mut tx = self.begin_with_ring().await?;
-        let made = tx.query(statements::INSERT_DEFINITION)
+        let made = tx
+            .query(statements::INSERT_DEFINITION)
             .bind(&d.name)
             .bind(table_id)
             .bind(d.parent.to_string())
@@ -296,7 +299,8 @@ impl Site<'_> {
         let mut patience = Patience::new();
         loop {
             let mut tx = self.home.begin(Purpose::Admin).await?;
-            let taken: bool = tx.query_scalar(statements::TRY_RING_LOCK)
+            let taken: bool = tx
+                .query_scalar(statements::TRY_RING_LOCK)
                 .fetch_one(tx.conn())
                 .await
                 .map_err(|e| self.home.error(e))?;

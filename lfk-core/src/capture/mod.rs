@@ -99,7 +99,8 @@ pub(crate) async fn cover(database: &Database) -> Result<Vec<Uncovered>> {
 /// One relation, in a transaction of its own, so that the lock on it is held for a moment only.
 async fn cover_step(database: &Database, table_id: Option<i32>) -> Result<Vec<Uncovered>> {
     let mut tx = database.begin(Purpose::Admin).await?;
-    let rows: Vec<(String, String, String)> = tx.query_as(statements::COVER)
+    let rows: Vec<(String, String, String)> = tx
+        .query_as(statements::COVER)
         .bind(1_i32)
         .bind(table_id)
         .fetch_all(tx.conn())
@@ -165,7 +166,8 @@ async fn finish_retiring(database: &Database) -> Result<()> {
 
 async fn untrack_step(database: &Database, table_id: i32) -> Result<bool> {
     let mut tx = database.begin(Purpose::Admin).await?;
-    let done = tx.query_scalar(statements::UNTRACK)
+    let done = tx
+        .query_scalar(statements::UNTRACK)
         .bind(table_id)
         .fetch_one(tx.conn())
         .await

@@ -70,12 +70,7 @@ async fn create_schema(database: &Database) -> Result<()> {
             tx.run(*part).await?;
         }
     }
-    tx.query(statements::WRITE_IDENTITY)
-        .bind(SCHEMA_VERSION)
-        .bind(system)
-        .execute(tx.conn())
-        .await
-        .map_err(error)?;
+    tx.query(statements::WRITE_IDENTITY).bind(SCHEMA_VERSION).bind(system).execute(tx.conn()).await.map_err(error)?;
     tx.commit().await
 }
 
@@ -85,7 +80,8 @@ async fn system_identifier(database: &Database) -> Result<Option<String>> {
         tx.query_scalar(statements::MAY_READ_SYSTEM).fetch_one(tx.conn()).await.map_err(|e| database.error(e))?;
     let mut system = None;
     if may {
-        system = tx.query_scalar(statements::READ_SYSTEM_IDENTIFIER)
+        system = tx
+            .query_scalar(statements::READ_SYSTEM_IDENTIFIER)
             .fetch_one(tx.conn())
             .await
             .map_err(|e| database.error(e))?;

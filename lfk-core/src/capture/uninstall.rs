@@ -83,7 +83,8 @@ async fn identity(database: &Database) -> Result<Option<Uuid>> {
 
 async fn delete_peer(away: &Database, name: &str, parent_identity: Uuid) -> Result<bool> {
     let mut tx = away.begin(Purpose::Admin).await?;
-    let done = tx.query(statements::DELETE_PEER)
+    let done = tx
+        .query(statements::DELETE_PEER)
         .bind(name)
         .bind(parent_identity)
         .execute(tx.conn())

@@ -51,7 +51,8 @@ impl Lease {
     /// deletes would count as consumed.
     pub(crate) async fn claim(home: &Database, consumer: &str, owner: Uuid) -> Result<Claim> {
         let mut tx = home.begin(Purpose::Log).await?;
-        let claimed: Option<(i64, bool)> = tx.query_as(statements::CLAIM)
+        let claimed: Option<(i64, bool)> = tx
+            .query_as(statements::CLAIM)
             .bind(consumer)
             .bind(owner)
             .bind(LEASE.as_secs_f64())
@@ -93,7 +94,8 @@ impl Lease {
     /// What the definition may do now, as its row says. Read before every batch.
     pub(crate) async fn guard(&self, tx: &mut Tx) -> Result<State> {
         self.check()?;
-        let row = tx.query(statements::GUARD)
+        let row = tx
+            .query(statements::GUARD)
             .bind(&self.consumer)
             .bind(self.token)
             .bind(self.owner)
@@ -182,7 +184,8 @@ async fn renew(home: &Database, consumer: &str, token: i64, owner: Uuid) -> Resu
 }
 
 async fn renew_in(tx: &mut Tx, home: &Database, consumer: &str, token: i64, owner: Uuid) -> Result<bool> {
-    let renewed = tx.query(statements::RENEW)
+    let renewed = tx
+        .query(statements::RENEW)
         .bind(consumer)
         .bind(token)
         .bind(owner)

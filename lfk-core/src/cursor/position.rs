@@ -48,7 +48,8 @@ pub(crate) async fn open(lease: &Lease, sql: &LogSql, lane: Lane) -> Result<bool
         Lane::Head => sql.open.clone(),
         Lane::Trailing => statements::OPEN_TRAILING.into_sql_str(),
     };
-    let opened = tx.query(statement)
+    let opened = tx
+        .query(statement)
         .bind(&lease.consumer)
         .bind(lease.token)
         .bind(lease.owner)
@@ -75,7 +76,8 @@ pub(crate) async fn read_page(
     lease.check()?;
     let after = after.unwrap_or(Position { xid: 0, id: 0 });
     let mut tx = lease.home.begin(Purpose::Log).await?;
-    let rows = tx.query(sql.page.clone())
+    let rows = tx
+        .query(sql.page.clone())
         .bind(&lease.consumer)
         .bind(lease.token)
         .bind(limit)
@@ -111,7 +113,8 @@ pub(crate) async fn advance(
     lease.check()?;
     let mut tx = lease.home.begin(Purpose::Log).await?;
     let statement = match to {
-        Move::To(position) => tx.query(statements::ADVANCE)
+        Move::To(position) => tx
+            .query(statements::ADVANCE)
             .bind(&lease.consumer)
             .bind(lease.token)
             .bind(lease.owner)

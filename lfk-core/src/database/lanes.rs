@@ -11,7 +11,7 @@ use futures::FutureExt as _;
 use lfk_sql::{Piece, statements};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{Executor as _, Postgres};
+use sqlx::{Executor as _, Postgres, Row as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Pooler;
@@ -26,7 +26,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// All connections to one database.
 #[derive(Debug, Clone)]
 pub(super) struct Lanes {
-    options: PgConnectOptions,
+    options: Arc<PgConnectOptions>,
     pooler: Pooler,
     shared: Arc<Shared>,
 }
@@ -43,15 +43,26 @@ struct Shared {
 struct Lane {
     /// Made when it is first used, because making it needs a runtime.
     pool: OnceLock<PgPool>,
-    /// What the current connection has put into its session.
-    session: Arc<Mutex<String>>,
+    /// That of the current connection.
+    session: Arc<Mutex<Session>>,
 }
 
-/// A connection, the value in its session, and its place among the others.
+/// What is known of the session behind a connection.
+#[derive(Debug, Clone, Default)]
+pub(super) enum Session {
+    /// Behind a declared pooler a connection has none.
+    #[default]
+    None,
+    /// It holds this value.
+    Marked(String),
+    /// It is not the one that was asked for when connecting.
+    Foreign,
+}
+
+/// A connection, its session, and its place among the others.
 pub(super) struct Leased {
     pub(super) connection: PoolConnection<Postgres>,
-    /// Absent behind a declared pooler, where a connection has no session.
-    pub(super) session: Option<String>,
+    pub(super) session: Session,
     pub(super) place: Place,
 }
 
@@ -75,7 +86,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 impl Lanes {
     /// Touches no network: connections are made when they are needed.
-    pub(super) fn new(options: PgConnectOptions, pooler: Pooler) -> Self {
+    pub(super) fn new(options: Arc<PgConnectOptions>, pooler: Pooler) -> Self {
         let lanes = std::iter::repeat_with(Lane::default).take(LANES).collect();
         let permits = Arc::new(Semaphore::new(LANES));
         let shared = Shared { lanes, free: Mutex::new((0..LANES).rev().collect()), permits };
@@ -84,7 +95,7 @@ impl Lanes {
 
     /// The same database through another kind of pooler.
     pub(super) fn through(&self, pooler: Pooler) -> Self {
-        Self::new(self.options.clone(), pooler)
+        Self::new(Arc::clone(&self.options), pooler)
     }
 
     pub(super) async fn acquire(&self) -> Result<Leased, sqlx::Error> {
@@ -98,8 +109,8 @@ impl Lanes {
         let place = Place { shared: Arc::clone(&self.shared), number, _permit: permit };
         let lane = self.shared.lanes.get(number).ok_or(sqlx::Error::PoolClosed)?;
         let connection = lane.pool(&self.options, self.pooler).acquire().await?;
-        // The lane has one connection at a time, so the value is that of this one.
-        let session = (self.pooler == Pooler::None).then(|| lock(&lane.session).clone());
+        // The lane has one connection at a time, so this is its session.
+        let session = lock(&lane.session).clone();
         Ok(Leased { connection, session, place })
     }
 }
@@ -137,8 +148,10 @@ impl Lane {
             let mark = statements::MARK_SESSION.render(&[("session", Piece::literal(session.as_str()))]);
             let cell = Arc::clone(&cell);
             async move {
-                connection.execute(sqlx::raw_sql(mark.into_sql_str())).await?;
-                *lock(&cell) = session;
+                let row = connection.fetch_one(sqlx::raw_sql(mark.into_sql_str())).await?;
+                // No error: the pool would only try again.
+                let ours: bool = row.try_get("ours")?;
+                *lock(&cell) = if ours { Session::Marked(session) } else { Session::Foreign };
                 Ok(())
             }
             .boxed()
@@ -146,10 +159,14 @@ impl Lane {
     }
 }
 
-/// Whatever happens to us, no statement and no idle transaction of ours outlives these. A pooler that does not know what
-/// to do with them turns the connection away.
+/// Whatever happens to us, no statement and no idle transaction of ours outlives these. A pooler that cannot keep them
+/// turns the connection away, or swallows them if it was told to; the last one is there to notice that.
 fn direct(options: &PgConnectOptions) -> PgConnectOptions {
-    options.clone().options([("statement_timeout", "30s"), ("idle_in_transaction_session_timeout", "30s")])
+    options.clone().options([
+        ("statement_timeout", "30s"),
+        ("idle_in_transaction_session_timeout", "30s"),
+        ("lfk.direct", "on"),
+    ])
 }
 
 /// Nothing that a pooler would have to keep for each of its clients.

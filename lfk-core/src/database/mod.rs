@@ -10,11 +10,13 @@ mod url;
 
 use std::time::Duration;
 
+use std::sync::Arc;
+
 use lfk_sql::statements;
 use sqlx::postgres::PgPool;
 use sqlx::{Postgres, SqlSafeStr as _, SqlStr, Transaction};
 
-use self::lanes::Lanes;
+use self::lanes::{Lanes, Session};
 pub(crate) use self::tx::Tx;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -138,7 +140,7 @@ impl Database {
                 .in_database(&name)
                 .with_hint("remove `options` from the url (and PGOPTIONS from the environment)"));
         }
-        Ok(Self::made_of(name, Connections::Own(Lanes::new(options, pooler)), pooler))
+        Ok(Self::made_of(name, Connections::Own(Lanes::new(Arc::new(options), pooler)), pooler))
     }
 
     fn made_of(name: String, connections: Connections, pooler: Pooler) -> Self {
@@ -185,41 +187,41 @@ impl Database {
     }
 
     pub(crate) async fn begin(&self, purpose: Purpose) -> Result<Tx> {
-        let opened = match &self.connections {
-            Connections::Given(pool) => self.begin_on_given(pool, purpose).await,
-            Connections::Own(lanes) => self.begin_on_own(lanes, purpose).await,
-        };
-        opened.map_err(|e| self.opening_error(e))
+        match &self.connections {
+            Connections::Given(pool) => {
+                let begun = pool.begin_with(purpose.opening()).await.map_err(|e| self.opening_error(e))?;
+                Ok(Tx::new(begun, &self.name, self.pooler == Pooler::None, None))
+            }
+            Connections::Own(lanes) => self.begin_on(lanes, purpose).await,
+        }
     }
 
-    async fn begin_on_given(&self, pool: &PgPool, purpose: Purpose) -> Result<Tx, sqlx::Error> {
-        let inner = pool.begin_with(purpose.opening()).await?;
-        Ok(Tx::new(inner, &self.name, self.pooler == Pooler::None, None))
-    }
-
-    async fn begin_on_own(&self, lanes: &Lanes, purpose: Purpose) -> Result<Tx, sqlx::Error> {
-        let leased = lanes.acquire().await?;
+    async fn begin_on(&self, lanes: &Lanes, purpose: Purpose) -> Result<Tx> {
+        let leased = lanes.acquire().await.map_err(|e| self.opening_error(e))?;
         let opening: SqlStr = match &leased.session {
-            Some(session) => statements::opening_of_session(purpose.opening(), session).into_sql_str(),
-            None => purpose.opening().into_sql_str(),
+            Session::None => purpose.opening().into_sql_str(),
+            Session::Marked(session) => statements::opening_of_session(purpose.opening(), session).into_sql_str(),
+            Session::Foreign => return Err(self.undeclared_pooler()),
         };
         // What the pool's own `begin_with` calls, once it has a connection. Here the statement depends on the connection.
-        let inner = Transaction::<'static, Postgres>::begin(leased.connection, Some(opening)).await?;
-        Ok(Tx::new(inner, &self.name, self.pooler == Pooler::None, Some(leased.place)))
+        let begun = Transaction::<'static, Postgres>::begin(leased.connection, Some(opening)).await;
+        let begun = begun.map_err(|e| self.opening_error(e))?;
+        Ok(Tx::new(begun, &self.name, self.pooler == Pooler::None, Some(leased.place)))
     }
 
     pub(crate) fn error(&self, error: sqlx::Error) -> Error {
+        // A name that is taken, or gone: on a connection that nobody shares neither can happen.
+        let code = error.as_database_error().and_then(|answer| answer.code());
+        if self.pooler == Pooler::None && matches!(code.as_deref(), Some("42P05" | "26000")) {
+            return Error { source: Some(Box::new(error)), ..self.undeclared_pooler() };
+        }
         Error::sql(&self.name, error)
     }
 
     /// What can only go wrong before the first statement of a transaction.
     fn opening_error(&self, error: sqlx::Error) -> Error {
         if self.pooler == Pooler::None && reveals_a_pooler(&error) {
-            let refused = Error::refused("a transaction pooler that is not declared stands before this database");
-            return Error { source: Some(Box::new(error)), ..refused }.in_database(&self.name).with_hint(format!(
-                "write pooler = \"transaction\" in [database.{}], or connect to the server directly",
-                self.name
-            ));
+            return Error { source: Some(Box::new(error)), ..self.undeclared_pooler() };
         }
         if is_about_encryption(&error) {
             let message = "cannot be reached over a connection that is encrypted as the url demands";
@@ -231,6 +233,15 @@ impl Database {
             );
         }
         self.error(error)
+    }
+
+    fn undeclared_pooler(&self) -> Error {
+        Error::refused("a transaction pooler that is not declared stands before this database")
+            .in_database(&self.name)
+            .with_hint(format!(
+                "write pooler = \"transaction\" in [database.{}], or connect to the server directly",
+                self.name
+            ))
     }
 }
 

@@ -168,7 +168,8 @@ impl Worker {
     /// The consumers that have work, with what this worker remembers of each.
     async fn probe(&mut self) -> Result<Vec<Candidate>> {
         let mut tx = self.home.begin(Purpose::Log).await?;
-        let rows = tx.query(statements::PROBE.clone().into_sql_str())
+        let rows = tx
+            .query(statements::PROBE.clone().into_sql_str())
             .bind(self.ctx.policy.longest_wait.as_secs_f64())
             .fetch_all(tx.conn())
             .await

@@ -86,15 +86,13 @@ async fn is_retirable(
     number: i32,
     retention: Duration,
 ) -> Result<bool> {
-    let current: bool = tx.query_scalar(statements::LEAF_CURRENT)
-        .bind(number)
-        .fetch_one(tx.conn())
-        .await
-        .map_err(|e| home.error(e))?;
+    let current: bool =
+        tx.query_scalar(statements::LEAF_CURRENT).bind(number).fetch_one(tx.conn()).await.map_err(|e| home.error(e))?;
     if current {
         return Ok(false);
     }
-    let row = tx.query(statements::leaf_needed(leaf).into_sql_str())
+    let row = tx
+        .query(statements::leaf_needed(leaf).into_sql_str())
         .bind(retention.as_secs_f64())
         .fetch_one(tx.conn())
         .await

@@ -25,7 +25,8 @@ pub(super) async fn heartbeat(home: &Database, id: Uuid, host: &str) -> Result<u
         .execute(tx.conn())
         .await
         .map_err(|e| home.error(e))?;
-    let live: i64 = tx.query_scalar(statements::LIVE_WORKERS)
+    let live: i64 = tx
+        .query_scalar(statements::LIVE_WORKERS)
         .bind(ALIVE_SECONDS)
         .fetch_one(tx.conn())
         .await
