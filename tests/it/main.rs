@@ -18,3 +18,4 @@ mod clean_trees;
 mod clean_waiting;
 mod cover;
 mod harness;
+mod pooler;
