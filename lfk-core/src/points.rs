@@ -40,10 +40,22 @@ pub enum Point {
     RetriesDone,
     /// The lease is given back.
     Released,
+    /// A sweep was begun or taken up: the next holder goes on with it.
+    SweepBegun,
+    /// A chunk of child keys was read: nothing changed.
+    SweepRead,
+    /// The suspects and the position of a chunk are written in a transaction that is not committed: it is read again.
+    SweepUncommitted,
+    /// The suspects and the position of a chunk are stored.
+    SweepStored,
+    /// A leaf of the key log was found to be needed by nobody, without a lock: nothing changed.
+    LeafChecked,
+    /// The leaf is locked in a transaction that now rolls back.
+    LeafLocked,
 }
 
 impl Point {
-    /// Every point, in the order in which a batch passes them.
+    /// Every point of a turn that reads keys, in the order in which a batch passes them.
     #[cfg(feature = "sabotage")]
     pub const ALL: [Point; 16] = [
         Self::Claimed,
@@ -63,6 +75,10 @@ impl Point {
         Self::RetriesDone,
         Self::Released,
     ];
+
+    /// Every point of a sweep, in the order in which a chunk passes them.
+    #[cfg(feature = "sabotage")]
+    pub const SWEEP: [Point; 4] = [Self::SweepBegun, Self::SweepRead, Self::SweepUncommitted, Self::SweepStored];
 }
 
 /// What a test does with a worker that passes a point.

@@ -17,6 +17,7 @@ use crate::database::{Database, Purpose};
 use crate::definition::LooseForeignKey;
 use crate::error::Result;
 use crate::key::Key;
+use crate::points::{Point, Points};
 
 /// Child rows that are read for a chunk of distinct keys.
 const CHUNK_ROWS: i64 = 5_000;
@@ -36,6 +37,7 @@ pub(crate) struct Sweep<'a> {
     pub(crate) lease: &'a Lease,
     pub(crate) shape: &'a Shape,
     pub(crate) away: &'a Database,
+    pub(crate) points: &'a Points,
 }
 
 /// A chunk of distinct child keys.
@@ -62,13 +64,16 @@ impl Sweep<'_> {
     /// Sweeps until the end, or until `is_over`.
     pub(crate) async fn run(&self, is_over: impl Fn() -> bool) -> Result<SweepEnd> {
         let mut behind = self.begin().await?;
+        self.pass(Point::SweepBegun).await?;
         loop {
             if is_over() {
                 return Ok(SweepEnd::Interrupted);
             }
             let chunk = self.read(behind.as_ref()).await?;
+            self.pass(Point::SweepRead).await?;
             let absent = absent_parents(self.lease, self.shape, &chunk.keys).await?;
             self.store(&chunk, &absent).await?;
+            self.pass(Point::SweepStored).await?;
             if chunk.is_last {
                 return Ok(SweepEnd::Done);
             }
@@ -130,6 +135,11 @@ impl Sweep<'_> {
             .execute(tx.conn())
             .await
             .map_err(error)?;
+        self.pass(Point::SweepUncommitted).await?;
         tx.commit().await
+    }
+
+    async fn pass(&self, point: Point) -> Result<()> {
+        self.points.pass(point, &self.lease.consumer).await
     }
 }

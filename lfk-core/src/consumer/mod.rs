@@ -198,8 +198,8 @@ impl Turn<'_> {
                     self.advance(lease, done, &mut progress, advanced).await?;
                     advanced = Instant::now();
                     if !sweep::is_swept(lease, marker).await? {
-                        let (definition, away) = (self.definition, self.away);
-                        let sweep = Sweep { definition, lease, shape, away };
+                        let (definition, away, points) = (self.definition, self.away, self.points);
+                        let sweep = Sweep { definition, lease, shape, away, points };
                         if sweep.run(|| self.is_over(began)).await? == SweepEnd::Interrupted {
                             return Ok(WindowEnd::Interrupted);
                         }

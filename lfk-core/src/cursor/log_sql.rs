@@ -1,11 +1,11 @@
-//! The statements that the stress tests may break on purpose. A stress test that cannot fail proves nothing.
+//! What tests may break on purpose. A test of a protocol that cannot fail proves nothing.
 
 use std::time::Duration;
 
-use lfk_sql::statements;
+use lfk_sql::{TableName, statements};
 use sqlx::{SqlSafeStr as _, SqlStr};
 
-/// The statements of the reading protocol that are easy to get wrong.
+/// The parts of the protocol of the key log that are easy to get wrong.
 #[derive(Debug, Clone)]
 pub struct LogSql {
     /// Run in the transaction of `open`, before it. Empty in the real protocol: `open` must be the first that writes.
@@ -20,6 +20,10 @@ pub struct LogSql {
     pub idle_move: Vec<SqlStr>,
     /// How often idle cursors are moved; at most once a round of the worker.
     pub idle_every: Duration,
+    /// Asks whether anybody needs a row of a leaf.
+    pub leaf_needed: fn(&TableName) -> SqlStr,
+    /// Whether that is asked again under the lock, as the real protocol does.
+    pub leaf_checked_twice: bool,
 }
 
 impl Default for LogSql {
@@ -31,6 +35,8 @@ impl Default for LogSql {
             page: statements::PAGE.into_sql_str(),
             idle_move: vec![statements::IDLE_MOVE.clone().into_sql_str()],
             idle_every: crate::worker::UPKEEP,
+            leaf_needed: |leaf| statements::leaf_needed(leaf).into_sql_str(),
+            leaf_checked_twice: true,
         }
     }
 }

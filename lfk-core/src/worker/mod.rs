@@ -159,7 +159,7 @@ impl Worker {
         }
         if is_due(self.due.cover, UPKEEP) {
             upkeep::cover(&self.home).await?;
-            ring::retire(&self.home, self.ctx.retention).await?;
+            ring::retire(&self.ctx, &self.home).await?;
             self.due.cover = Some(Instant::now());
         }
         Ok(started)
