@@ -65,7 +65,74 @@ pub(crate) enum Command {
     /// Do the work: for ever, or until a condition
     Run(Run),
     /// Show how everything stands
-    Status,
+    Status(Status),
+    /// Keys that could not be done: show them, try them now, or forget them
+    Retry {
+        #[command(subcommand)]
+        command: Retry,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// End with code 3 when anything has an alert
+    #[arg(long)]
+    pub(crate) exit_code: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Retry {
+    /// Show keys set aside with their reason, those in quarantine first
+    List(RetryList),
+    /// Try keys at once, in quarantine or not; suspects of a sweep keep their wait
+    Now(RetryNow),
+    /// Forget keys: their children stay
+    Drop(RetryDrop),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RetryList {
+    /// Names of loose foreign keys [default: all of the configuration]
+    #[arg(value_name = "NAME", conflicts_with = "all")]
+    pub(crate) names: Vec<String>,
+    /// All of the configuration
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    pub(crate) which: WhichKeys,
+    /// Show at most so many
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(crate) limit: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RetryNow {
+    #[command(flatten)]
+    pub(crate) chosen: Chosen,
+    #[command(flatten)]
+    pub(crate) which: WhichKeys,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RetryDrop {
+    #[command(flatten)]
+    pub(crate) chosen: Chosen,
+    #[command(flatten)]
+    pub(crate) which: WhichKeys,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// Some of the keys set aside.
+#[derive(Debug, Args)]
+pub(crate) struct WhichKeys {
+    /// Only keys in quarantine
+    #[arg(long)]
+    pub(crate) quarantined: bool,
+    /// Only this key, which may be given again; of several columns as '["7", "eu"]'
+    #[arg(long = "key", value_name = "KEY", allow_hyphen_values = true)]
+    pub(crate) keys: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -212,6 +279,17 @@ mod tests {
         for verb in ["stop", "start"] {
             assert!(parse(&format!("lfk {verb}")).is_err(), "{verb}");
             assert!(parse(&format!("lfk {verb} --all")).is_ok(), "{verb}");
+        }
+    }
+
+    #[test]
+    fn keys_set_aside_are_changed_only_by_name_or_all() {
+        assert!(parse("lfk retry list").is_ok());
+        assert!(parse("lfk retry list a --quarantined --key 1 --key -2").is_ok());
+        for verb in ["now", "drop"] {
+            assert!(parse(&format!("lfk retry {verb}")).is_err(), "{verb}");
+            assert!(parse(&format!("lfk retry {verb} --all --quarantined")).is_ok(), "{verb}");
+            assert!(parse(&format!("lfk retry {verb} a --key 7")).is_ok(), "{verb}");
         }
     }
 

@@ -4,6 +4,7 @@ mod check_config;
 mod daemon;
 mod install;
 mod plan;
+mod retry;
 mod run;
 mod schema;
 mod state;
@@ -62,7 +63,8 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
         Command::Pause(chosen) => to(context, &chosen, State::Paused).await,
         Command::Stop(_) => switch::run(context, true).await,
         Command::Start(_) => switch::run(context, false).await,
-        Command::Status => status::run(context).await,
+        Command::Retry { command } => retry::run(context, command).await,
+        Command::Status(args) => status::run(context, &args).await,
     }
 }
 

@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod config;
+mod confirm;
 mod exit;
 mod logging;
 mod output;

@@ -2,22 +2,24 @@
 
 use lfk_core::{DefinitionStatus, Status};
 
+use crate::cli;
 use crate::commands::{Context, Outcome};
 use crate::exit::{Complaint, Exit, Failure};
 use crate::output;
 
-pub(super) async fn run(context: &Context) -> Outcome {
+pub(super) async fn run(context: &Context, args: &cli::Status) -> Outcome {
     let status = context.engine.status().await?;
     output::answer(context.format, &status, text)?;
     if status.unreachable.is_empty() {
-        return Ok(Exit::Ok);
+        let alerting = status.loose_foreign_keys.iter().any(|d| !d.alerts.is_empty());
+        return Ok(if args.exit_code && alerting { Exit::Findings } else { Exit::Ok });
     }
     let complaints = status.unreachable.iter().map(|said| Complaint::new(format!("cannot be asked: {said}"))).collect();
     Err(Failure { exit: Exit::Runtime, complaints })
 }
 
 fn text(status: &Status) -> String {
-    let headers = ["NAME", "STATE", ">PENDING", ">OLDEST", ">KEYS/S", ">ROWS", ">RETRIES", ">QUARANTINED", "NOTE"];
+    let headers = ["NAME", "STATE", ">PENDING", ">OLDEST", ">KEYS/S", ">ROWS", ">RETRIES", ">QUARANTINED", "ALERT", "NOTE"];
     let mut text = output::table(&headers, status.loose_foreign_keys.iter().map(row).collect());
     if status.workers.is_empty() {
         text.push_str("\nno worker reads the key logs\n");
@@ -52,6 +54,7 @@ fn row(d: &DefinitionStatus) -> Vec<String> {
         output::count(d.rows_affected_total),
         output::count(d.retries),
         output::count(d.quarantined),
+        if d.alerts.is_empty() { "-".to_owned() } else { d.alerts.join(", ") },
         note(&d.condition, d.note.as_deref()),
     ]
 }
