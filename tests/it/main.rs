@@ -18,4 +18,6 @@ mod clean_trees;
 mod clean_waiting;
 mod cover;
 mod harness;
+mod health;
 mod pooler;
+mod set_aside;
