@@ -212,8 +212,8 @@ fn limits_are_whole_numbers_from_one() {
 #[test]
 fn a_pooler_is_in_transaction_mode_or_not_worth_a_word() {
     let config = read(&format!("{HEAD}pooler = \"transaction\"\n")).unwrap();
-    let poolers: Vec<Pooler> = config.databases.iter().map(Database::pooler).collect();
-    assert_eq!(poolers, [Pooler::None, Pooler::Transaction]);
+    let poolers: Vec<_> = config.databases.iter().map(|d| (d.name(), d.pooler())).collect();
+    assert_eq!(poolers, [("ci", Pooler::Transaction), ("main", Pooler::None)]);
     assert_says(&one("pooler = \"session\""), "6:10", &["no such mode", "leave it out"]);
     assert_says(&one("pooler = true"), "6:10", &["not a text"]);
 }
