@@ -22,6 +22,7 @@
 //!
 //! **Privileges.** As root the servers run as `nobody`, because PostgreSQL refuses root; otherwise as the current user.
 
+mod authority;
 mod binaries;
 mod cli;
 mod cluster;
@@ -34,6 +35,7 @@ pub mod scenario;
 mod template;
 mod wait;
 
+pub use authority::{Authority, Credentials};
 pub use binaries::{Binaries, pg_bin};
 pub use cli::{Cli, Outcome, Running, lfk_binary};
 pub use cluster::Cluster;
