@@ -21,3 +21,4 @@ mod harness;
 mod health;
 mod pooler;
 mod set_aside;
+mod tls;
