@@ -3,10 +3,12 @@
 //! `lfk.retry` in the parent's database is authoritative. A crash between the work and the statement that forgets the key
 //! tries it once more, which changes nothing.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use lfk_sql::statements;
 use sqlx::Row as _;
+use sqlx::postgres::PgRow;
 
 use crate::cursor::{LEASE, Lease};
 use crate::database::{Purpose, Tx};
@@ -91,8 +93,19 @@ pub(crate) async fn set_aside(tx: &mut Tx, lease: &Lease, keys: &[SetAside], pol
     Ok(())
 }
 
-/// Keys whose time has come, at most `limit`; and whether the definition has keys in quarantine.
-pub(crate) async fn due(lease: &Lease, limit: i64, policy: &RetryPolicy) -> Result<(Vec<Key>, bool)> {
+/// What a turn finds set aside.
+#[derive(Debug)]
+pub(crate) struct Due {
+    /// Keys whose time has come.
+    pub(crate) keys: Vec<Key>,
+    /// Those of them that were denied something which others were not.
+    pub(crate) denied_before: HashSet<Key>,
+    /// Whether the definition has keys in quarantine.
+    pub(crate) quarantine: bool,
+}
+
+/// Keys whose time has come, at most `limit`.
+pub(crate) async fn due(lease: &Lease, limit: i64, policy: &RetryPolicy) -> Result<Due> {
     let error = |e| lease.home.error(e);
     let mut tx = lease.home.begin(Purpose::Log).await?;
     let rows = tx
@@ -106,7 +119,9 @@ pub(crate) async fn due(lease: &Lease, limit: i64, policy: &RetryPolicy) -> Resu
     let quarantine: bool =
         tx.query_scalar(statements::HAS_QUARANTINED).bind(&lease.consumer).fetch_one(tx.conn()).await.map_err(error)?;
     tx.commit().await?;
-    Ok((rows.iter().map(|row| Key(row.get("key"))).collect(), quarantine))
+    let key = |row: &PgRow| Key(row.get("key"));
+    let denied = rows.iter().filter(|row| row.get("denied"));
+    Ok(Due { keys: rows.iter().map(key).collect(), denied_before: denied.map(key).collect(), quarantine })
 }
 
 /// Takes keys out of quarantine that were done after all. Keys that are not in it are no matter.

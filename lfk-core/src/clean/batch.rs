@@ -24,6 +24,20 @@ pub(crate) struct Piece {
     contended: u8,
     /// Full capped statements so far.
     rounds: u8,
+    /// What it is of a piece that was denied.
+    half: Half,
+}
+
+/// Where a piece comes from when a right, a table or a column seemed to be missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Half {
+    /// Nowhere: it was never denied, or its own other half was not.
+    #[default]
+    Neither,
+    /// The first half; the second follows it at once.
+    First,
+    /// The second half, and the first was denied.
+    SecondOfDenied,
 }
 
 /// What to do with a piece whose attempt failed.
@@ -33,13 +47,15 @@ pub(crate) enum After {
     Fail,
     /// These instead, in this order. Never the same piece with the same size after a timeout.
     Again(Vec<Piece>),
+    /// This one once more, but the second half, which was next anyway, before it.
+    SecondFirst(Piece),
     /// These keys cannot be done now.
     SetAside(Vec<Key>, Reason),
 }
 
 impl Piece {
     pub(crate) fn new(keys: Vec<Key>, form: Form, cap: usize) -> Self {
-        Self { keys, form, cap, stuck: false, contended: 0, rounds: 0 }
+        Self { keys, form, cap, stuck: false, contended: 0, rounds: 0, half: Half::Neither }
     }
 
     /// Keys whose children were still there: once more, waiting for locks.
@@ -57,10 +73,16 @@ impl Piece {
         Self { rounds: 0, ..next }.halve_or(Reason::Wide)
     }
 
-    /// Decides after a failed attempt.
-    pub(crate) fn after(self, class: Class) -> After {
+    /// Decides after a failed attempt. `excused`: the rights and the schema are known to do, because other keys of the batch
+    /// were cleaned, or because these keys failed so among others before.
+    pub(crate) fn after(mut self, class: Class, excused: bool) -> After {
+        if class == Class::Block && !excused {
+            return self.after_denial();
+        }
+        self.half = Half::Neither;
         match class {
-            Class::Stop | Class::Hold | Class::Block => After::Fail,
+            Class::Stop | Class::Hold => After::Fail,
+            Class::Block => self.halve_or(Reason::Poisoned),
             Class::Slow => self.after_timeout(),
             Class::Locked => self.after_lock(),
             Class::Contended if self.contended < CONTENDED_TRIES => {
@@ -69,6 +91,29 @@ impl Piece {
             Class::Contended => self.halve_or(Reason::Contended),
             Class::Poison => self.halve_or(Reason::Poisoned),
         }
+    }
+
+    /// A right that is missing is missing for both halves: then the definition has to wait, and no key is to blame. A
+    /// trigger that is denied something for the sake of one key is denied it in one half only.
+    fn after_denial(mut self) -> After {
+        match self.half {
+            Half::SecondOfDenied => After::Fail,
+            Half::First => {
+                self.half = Half::Neither;
+                After::SecondFirst(self)
+            }
+            Half::Neither if self.keys.len() < 2 => After::Fail,
+            Half::Neither => {
+                let rest = self.keys.split_off(self.keys.len() / 2);
+                let second = Self { keys: rest, ..self.clone() };
+                After::Again(vec![Self { half: Half::First, ..self }, second])
+            }
+        }
+    }
+
+    /// The second half, once the first was denied.
+    pub(crate) fn of_denied(self) -> Self {
+        Self { half: Half::SecondOfDenied, ..self }
     }
 
     /// Smaller in one dimension each time: from all rows to a capped number, then fewer rows, then fewer keys.
@@ -126,7 +171,7 @@ mod tests {
             attempts += 1;
             assert!(attempts < 200, "it does not end");
             let before = size(&piece);
-            match piece.after(Class::Slow) {
+            match piece.after(Class::Slow, false) {
                 After::Again(pieces) => {
                     for piece in pieces {
                         let after = size(&piece);
@@ -138,7 +183,7 @@ mod tests {
                     assert_eq!(reason, Reason::TimedOut);
                     set_aside += keys.len();
                 }
-                After::Fail => panic!("a timeout fails nothing"),
+                After::Fail | After::SecondFirst(_) => panic!("a timeout fails nothing"),
             }
         }
         assert_eq!(set_aside, 7);
@@ -146,17 +191,17 @@ mod tests {
 
     #[test]
     fn a_poisoned_batch_is_bisected_down_to_the_key() {
-        let After::Again(halves) = Piece::new(keys(3), Form::Whole, 10).after(Class::Poison) else { panic!() };
+        let After::Again(halves) = Piece::new(keys(3), Form::Whole, 10).after(Class::Poison, false) else { panic!() };
         assert_eq!(halves.iter().map(|p| p.keys.len()).collect::<Vec<_>>(), [1, 2]);
-        let After::SetAside(one, reason) = halves[0].clone().after(Class::Poison) else { panic!() };
+        let After::SetAside(one, reason) = halves[0].clone().after(Class::Poison, false) else { panic!() };
         assert_eq!((one, reason), (keys(1), Reason::Poisoned));
     }
 
     #[test]
     fn locked_children_are_left_alone_first_and_set_aside_in_the_end() {
-        let After::Again(next) = Piece::new(keys(3), Form::Whole, 10).after(Class::Locked) else { panic!() };
+        let After::Again(next) = Piece::new(keys(3), Form::Whole, 10).after(Class::Locked, false) else { panic!() };
         assert_eq!(next[0].form, Form::Capped);
-        let After::SetAside(all, reason) = Piece::stuck(keys(2), 10).after(Class::Locked) else { panic!() };
+        let After::SetAside(all, reason) = Piece::stuck(keys(2), 10).after(Class::Locked, false) else { panic!() };
         assert_eq!((all.len(), reason), (2, Reason::Locked));
     }
 
@@ -172,7 +217,7 @@ mod tests {
             match if more.is_empty() { After::Again(vec![]) } else { piece.more(more, 2000) } {
                 After::Again(pieces) => work.extend(pieces),
                 After::SetAside(keys, reason) => wide.extend(keys.into_iter().map(|k| (k, reason))),
-                After::Fail => panic!("a full statement fails nothing"),
+                After::Fail | After::SecondFirst(_) => panic!("a full statement fails nothing"),
             }
         }
         assert_eq!(wide, [(Key(vec!["2".to_owned()]), Reason::Wide)]);
@@ -183,9 +228,54 @@ mod tests {
     fn a_deadlock_is_tried_again_as_it_was_a_few_times() {
         let mut piece = Piece::new(keys(1), Form::Whole, 10);
         for _ in 0..CONTENDED_TRIES {
-            let After::Again(mut next) = piece.after(Class::Contended) else { panic!() };
+            let After::Again(mut next) = piece.after(Class::Contended, false) else { panic!() };
             piece = next.remove(0);
         }
-        assert!(matches!(piece.after(Class::Contended), After::SetAside(_, Reason::Contended)));
+        assert!(matches!(piece.after(Class::Contended, false), After::SetAside(_, Reason::Contended)));
+    }
+
+    /// Works through a batch in which some keys are denied, as the cleaner does. `None`: the definition is blocked.
+    fn clean_with(n: usize, denied: &[usize], has_rows: bool) -> (Option<Vec<Key>>, usize) {
+        let bad: Vec<Key> = denied.iter().map(|i| Key(vec![i.to_string()])).collect();
+        let mut work = vec![Piece::new(keys(n), Form::Whole, 10)];
+        let (mut set_aside, mut statements, mut excused) = (Vec::new(), 0, false);
+        while let Some(piece) = work.pop() {
+            statements += 1;
+            if !piece.keys.iter().any(|k| bad.contains(k)) {
+                excused |= has_rows;
+                continue;
+            }
+            match piece.after(Class::Block, excused) {
+                After::Fail => return (None, statements),
+                After::Again(pieces) => work.extend(pieces.into_iter().rev()),
+                After::SecondFirst(first) => {
+                    let second = work.pop().unwrap();
+                    work.extend([first, second.of_denied()]);
+                }
+                After::SetAside(keys, reason) => {
+                    assert_eq!(reason, Reason::Poisoned);
+                    set_aside.extend(keys);
+                }
+            }
+        }
+        (Some(set_aside), statements)
+    }
+
+    #[test]
+    fn what_is_denied_to_both_halves_blocks_the_definition_at_once() {
+        let all: Vec<usize> = (0..500).collect();
+        assert_eq!(clean_with(500, &all, true), (None, 3));
+        assert_eq!(clean_with(1, &[0], true), (None, 1));
+        assert_eq!(clean_with(2, &[0, 1], true), (None, 3));
+    }
+
+    #[test]
+    fn what_is_denied_to_one_key_among_others_is_that_keys_fault() {
+        for bad in [0, 3, 7] {
+            let (set_aside, statements) = clean_with(8, &[bad], true);
+            assert_eq!(set_aside, Some(vec![Key(vec![bad.to_string()])]));
+            assert!(statements <= 8, "{statements}");
+            assert_eq!(clean_with(8, &[bad], false).0, None, "nobody had rows: nothing is proven");
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! after the deadline. No transaction is open in one database while the other works. A crash anywhere repeats the batch,
 //! which then finds less or nothing.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use lfk_sql::TableName;
@@ -45,6 +46,8 @@ pub(crate) struct Cleaner<'a> {
     pub(crate) limiter: &'a Limiter,
     pub(crate) pace: &'a mut Pace,
     pub(crate) points: &'a Points,
+    /// Keys that were denied something while others of their batch were cleaned: their fault, and no missing right.
+    pub(crate) denied_before: HashSet<Key>,
 }
 
 /// What both databases said, and until when it may be acted on.
@@ -107,7 +110,7 @@ impl Cleaner<'_> {
                     tally.set_aside.extend(keys.into_iter().map(|key| SetAside::new(key, reason, None)));
                 }
                 After::Again(pieces) => work.extend(pieces),
-                After::Fail => {}
+                After::Fail | After::SecondFirst(_) => {}
             }
             return;
         }
@@ -129,8 +132,14 @@ impl Cleaner<'_> {
         if class == Class::Slow {
             self.pace.timed_out();
         }
-        match piece.after(class) {
+        let excused = tally.rows > 0 || piece.keys.iter().all(|key| self.denied_before.contains(key));
+        match piece.after(class, excused) {
             After::Fail => return Err(error),
+            After::SecondFirst(first) => {
+                let second = work.pop().map(Piece::of_denied);
+                work.push(first);
+                work.extend(second);
+            }
             // The stack hands out the last first.
             After::Again(pieces) => work.extend(pieces.into_iter().rev()),
             After::SetAside(keys, reason) => {

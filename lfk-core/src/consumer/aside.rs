@@ -9,7 +9,7 @@ use crate::cursor::Lease;
 use crate::error::Result;
 use crate::key::Key;
 use crate::points::Point;
-use crate::retry::{self, Outcome, Reason, SetAside};
+use crate::retry::{self, Due, Outcome, Reason, SetAside};
 
 /// Retries of a turn at most, so that they cannot crowd out the log. The suspects of a sweep are among them.
 const RETRIES_A_TURN: i64 = 2_000;
@@ -46,12 +46,14 @@ impl Turn<'_> {
         pace: &mut Pace,
         effort: &mut Effort,
     ) -> Result<bool> {
-        let (keys, quarantine) = retry::due(lease, RETRIES_A_TURN, self.policy).await?;
+        let Due { keys, denied_before, quarantine } = retry::due(lease, RETRIES_A_TURN, self.policy).await?;
         if keys.is_empty() {
             return Ok(quarantine);
         }
         let began = Instant::now();
-        let tally = self.converge(lease, shape, keys.clone(), pace).await?;
+        let (away, limiter, points) = (self.away, self.limiter, self.points);
+        let mut cleaner = Cleaner { shape, lease, away, limiter, pace, points, denied_before };
+        let tally = cleaner.converge(keys.clone()).await?;
         effort.rows += tally.rows;
         self.pass(Point::RetriesDone).await?;
         let quarantine = quarantine || !tally.set_aside.is_empty();
@@ -73,7 +75,7 @@ impl Turn<'_> {
         let (away, limiter, points) = (self.away, self.limiter, self.points);
         let began = Instant::now();
         let mut tally = Tally::default();
-        let mut cleaner = Cleaner { shape, lease, away, limiter, pace, points };
+        let mut cleaner = Cleaner { shape, lease, away, limiter, pace, points, denied_before: HashSet::new() };
         let end = match cleaner.clean_wide(&key, budget.min(WIDE_AT_MOST), &mut tally).await {
             Ok(end) => end,
             Err(error) => match classify(&error) {

@@ -282,7 +282,8 @@ impl Turn<'_> {
         pace: &mut Pace,
     ) -> Result<Tally> {
         let (away, limiter, points) = (self.away, self.limiter, self.points);
-        Cleaner { shape, lease, away, limiter, pace, points }.converge(keys).await
+        let denied_before = std::collections::HashSet::new();
+        Cleaner { shape, lease, away, limiter, pace, points, denied_before }.converge(keys).await
     }
 
     async fn state(&self, lease: &Lease) -> Result<State> {
