@@ -68,6 +68,28 @@ async fn l08_waits_double_with_jitter_until_the_key_is_quarantined_and_others_ar
 }
 
 #[tokio::test]
+async fn l08_what_is_denied_for_the_sake_of_one_key_blocks_no_other() -> Result<()> {
+    let pair = Pair::with_schema(THOUSAND_PROJECTS, THOUSAND_BUILDS).await?;
+    pair.ci
+        .execute(
+            "CREATE FUNCTION denied() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN RAISE 'permission denied for archive' USING ERRCODE = '42501'; END $$;
+             CREATE TRIGGER denied BEFORE DELETE ON builds FOR EACH ROW WHEN (OLD.id = 617) EXECUTE FUNCTION denied()",
+        )
+        .await?;
+    let engine = activated(builder(&pair)?.quarantine_after(2), [builds()?]).await?;
+    pair.main.execute("DELETE FROM projects").await?;
+    assert_eq!(engine.run_once().await?, Drained::Drained);
+    assert_eq!(retries(&pair.main).await?, ["({617},poisoned,42501,f)"]);
+    // Alone, and still nobody else is held up by it.
+    assert_eq!(engine.run_until_drained(Some(PATIENCE)).await?, Drained::NeedsAttention);
+    assert_eq!(retries(&pair.main).await?, ["({617},poisoned,42501,t)"]);
+    assert_eq!(table(&pair.ci, "builds").await?, ["(617,617)"]);
+    assert_eq!(status(&engine).await?.condition, "ok");
+    Ok(())
+}
+
+#[tokio::test]
 async fn l08_only_attempts_that_failed_by_the_keys_own_fault_lead_to_quarantine() -> Result<()> {
     let pair = Pair::with_schema(PROJECTS, &format!("{BUILDS} {STEPS}")).await?;
     let engine = activated(builder(&pair)?.quarantine_after(2), [builds()?]).await?;
