@@ -19,7 +19,8 @@ pub(super) async fn run(context: &Context, args: &cli::Status) -> Outcome {
 }
 
 fn text(status: &Status) -> String {
-    let headers = ["NAME", "STATE", ">PENDING", ">OLDEST", ">KEYS/S", ">ROWS", ">RETRIES", ">QUARANTINED", "ALERT", "NOTE"];
+    let headers =
+        ["NAME", "STATE", ">PENDING", ">OLDEST", ">KEYS/S", ">ROWS", ">RETRIES", ">QUARANTINED", "ALERT", "NOTE"];
     let mut text = output::table(&headers, status.loose_foreign_keys.iter().map(row).collect());
     if status.workers.is_empty() {
         text.push_str("\nno worker reads the key logs\n");
