@@ -16,10 +16,14 @@ use crate::definition::LooseForeignKey;
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::KeyType;
 use crate::points::{Point, Points};
+use crate::schedule::Lane;
 
 const SCHEMA_MISSING: &str = "lfk is not installed here";
 const INSTALL_ANEW: &str =
     "check the url; if this database is the right one now, run `lfk uninstall` and then `lfk install`";
+
+/// How often the nonces are compared before they count as different.
+const COMPARISONS: u32 = 3;
 
 /// What an identity row says about its own database.
 #[derive(Debug)]
@@ -33,6 +37,7 @@ struct Identity {
 /// Refused before anything was changed, when a database is not the one that was recorded.
 pub(crate) async fn verify(
     definition: &LooseForeignKey,
+    lane: Lane,
     lease: &Lease,
     away: &Database,
     points: &Points,
@@ -54,7 +59,10 @@ pub(crate) async fn verify(
             .for_definition(&definition.name)
             .with_hint(INSTALL_ANEW));
     }
-    exchange_nonce(definition, lease, away, home_identity.id, points).await?;
+    match lane {
+        Lane::Head => exchange_nonce(definition, lease, away, home_identity.id, points).await?,
+        Lane::Trailing => compare_nonces(definition, lease, away, home_identity.id).await?,
+    }
     Ok(Shape::new(definition, known.key_types, same_database))
 }
 
@@ -166,6 +174,47 @@ async fn is_same_database(home: &Database, away: &Database) -> Result<bool> {
     Ok(mine && !free)
 }
 
+/// What the child's side has as its nonce.
+async fn read_peer(definition: &LooseForeignKey, away: &Database, home_identity: Uuid) -> Result<Uuid> {
+    let mut tx = away.begin(Purpose::Log).await?;
+    let seen = tx
+        .query_scalar(statements::READ_PEER)
+        .bind(&definition.name)
+        .bind(home_identity)
+        .fetch_optional(tx.conn())
+        .await
+        .map_err(|e| away.error(e))?;
+    tx.commit().await?;
+    seen.ok_or_else(|| refused(definition, away, "it knows nothing of this definition"))
+}
+
+fn refused(definition: &LooseForeignKey, away: &Database, message: &str) -> Error {
+    Error::refused(message).in_database(away.name()).for_definition(&definition.name).with_hint(INSTALL_ANEW)
+}
+
+const DISAGREE: &str = "the two databases no longer agree: one of them is a copy or was restored from a backup";
+
+/// For the trailing cursor, which may be at work at the same time as the head: only one of the two may exchange nonces. The
+/// head may move on by two steps between the two questions, so that one answer proves nothing against the pair.
+async fn compare_nonces(
+    definition: &LooseForeignKey,
+    lease: &Lease,
+    away: &Database,
+    home_identity: Uuid,
+) -> Result<()> {
+    for _ in 0..COMPARISONS {
+        let seen = read_peer(definition, away, home_identity).await?;
+        let mut tx = lease.home.begin(Purpose::Log).await?;
+        let agrees = tx.query_scalar(statements::AGREES).bind(&definition.name).bind(seen);
+        let agrees: bool = agrees.fetch_one(tx.conn()).await.map_err(|e| lease.home.error(e))?;
+        tx.commit().await?;
+        if agrees {
+            return Ok(());
+        }
+    }
+    Err(refused(definition, away, DISAGREE))
+}
+
 async fn exchange_nonce(
     definition: &LooseForeignKey,
     lease: &Lease,
@@ -174,18 +223,7 @@ async fn exchange_nonce(
     points: &Points,
 ) -> Result<()> {
     let name = &definition.name;
-    let mut tx = away.begin(Purpose::Log).await?;
-    let seen: Option<Uuid> = tx
-        .query_scalar(statements::READ_PEER)
-        .bind(name)
-        .bind(home_identity)
-        .fetch_optional(tx.conn())
-        .await
-        .map_err(|e| away.error(e))?;
-    tx.commit().await?;
-    let refuse =
-        |message: &str| Error::refused(message).in_database(away.name()).for_definition(name).with_hint(INSTALL_ANEW);
-    let Some(seen) = seen else { return Err(refuse("it knows nothing of this definition")) };
+    let seen = read_peer(definition, away, home_identity).await?;
     let next = Uuid::new_v4();
     let mut tx = lease.home.begin(Purpose::Log).await?;
     lease.hold(&mut tx).await?;
@@ -199,7 +237,7 @@ async fn exchange_nonce(
         .map_err(|e| lease.home.error(e))?
         .rows_affected();
     if offered == 0 {
-        return Err(refuse("the two databases no longer agree: one of them is a copy or was restored from a backup"));
+        return Err(refused(definition, away, DISAGREE));
     }
     tx.commit().await?;
     points.pass(Point::NonceOffered, name).await?;

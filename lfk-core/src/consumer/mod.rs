@@ -109,7 +109,7 @@ impl Turn<'_> {
         let began = Instant::now();
         let state = self.state(lease).await?;
         let shape = match state {
-            State::Active => pair::verify(self.definition, lease, self.away, self.points).await?,
+            State::Active => pair::verify(self.definition, self.lane, lease, self.away, self.points).await?,
             // Observing touches nothing beyond the log, so the other side need not be there.
             State::Observe => pair::shape_of(self.definition, lease).await?,
             State::Paused | State::Canary => return Ok(End::Idle),

@@ -22,6 +22,8 @@ pub const LOAD_DEFINITION: &str = include_str!("../../pair/load_definition.sql")
 pub const IDENTIFY: &str = include_str!("../../pair/identify.sql");
 /// The child's side of a pair.
 pub const READ_PEER: &str = include_str!("../../pair/read_peer.sql");
+/// Whether both sides have one nonce.
+pub const AGREES: &str = include_str!("../../pair/agrees.sql");
 /// The parent's side of the exchange.
 pub const OFFER_NONCE: &str = include_str!("../../pair/offer_nonce.sql");
 /// The child's side of the exchange.
