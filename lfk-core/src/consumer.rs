@@ -222,8 +222,13 @@ impl Turn<'_> {
         error: Error,
     ) -> Result<WindowEnd> {
         if error.kind != ErrorKind::Crashed && error.kind != ErrorKind::LeaseLost {
-            // The batch's own error is what is reported; a failure here only repeats work.
-            let _ = self.advance(lease, done, &mut progress, since).await;
+            let kept = self.advance(lease, done, &mut progress, since).await;
+            // The batch's own error is what is reported; a failure here only repeats work. But who died is dead.
+            if let Err(end) = kept
+                && matches!(end.kind, ErrorKind::Crashed | ErrorKind::LeaseLost)
+            {
+                return Err(end);
+            }
         }
         Err(error)
     }
