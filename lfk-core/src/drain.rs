@@ -53,7 +53,11 @@ pub(crate) async fn until_drained(
     while let Some(ended) = workers.join_next().await {
         flatten(ended)?;
     }
-    result
+    match result {
+        // A worker that was still waiting for a connection when the time was up knows better by now.
+        Ok(Drained::TimedOut) => ctx.troubles.find(&[ErrorKind::Unreachable]).map_or(Ok(Drained::TimedOut), Err),
+        other => other,
+    }
 }
 
 /// One worker for each database that has a key log of ours.
