@@ -18,3 +18,8 @@ mod clean_trees;
 mod clean_waiting;
 mod cover;
 mod harness;
+mod stress;
+mod stress_chaos;
+mod stress_interleavings;
+mod stress_oracle;
+mod stress_writers;
