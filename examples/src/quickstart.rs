@@ -28,8 +28,7 @@ async fn main() -> Result<()> {
     sqlx::raw_sql(PROJECTS).execute(&main).await?;
     sqlx::raw_sql(BUILDS).execute(&ci).await?;
 
-    let builds =
-        LooseForeignKey::new("main:public.projects(id)", "ci:public.ci_builds(project_id)", OnDelete::Delete)?;
+    let builds = LooseForeignKey::new("main:public.projects(id)", "ci:public.ci_builds(project_id)", OnDelete::Delete)?;
     let names = vec![builds.name.clone()];
     // Touches no network, and reads no environment.
     let engine = Engine::builder()
@@ -65,7 +64,9 @@ async fn main() -> Result<()> {
     handle.shutdown().await?;
 
     let (left, orphans): (i64, i64) =
-        sqlx::query_as("SELECT count(*), count(*) FILTER (WHERE project_id <= 4) FROM ci_builds").fetch_one(&ci).await?;
+        sqlx::query_as("SELECT count(*), count(*) FILTER (WHERE project_id <= 4) FROM ci_builds")
+            .fetch_one(&ci)
+            .await?;
     println!("{left} builds are left, {orphans} of them orphans");
     ensure!((left, orphans) == (600, 0), "400 builds of the 4 projects should be gone, and no other");
     Ok(())
