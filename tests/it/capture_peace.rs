@@ -1,9 +1,13 @@
 //! C2: nothing that lfk does or lacks makes the app's statements fail or wait.
 
-use anyhow::Result;
-use lfk_tests::TestDb;
+use std::time::Duration;
 
-use crate::capture_support::{cover, fruits, lines, logged, run};
+use anyhow::Result;
+use lfk_core::OnDelete;
+use lfk_tests::scenario::loose;
+use lfk_tests::{Pair, TestDb, eventually};
+
+use crate::capture_support::{FRUITS, cover, fruits, in_both, lines, logged, rows, run};
 
 /// The leaf of the key log that takes rows now, and what stands in for it.
 const CURRENT: &str = "(extract(epoch FROM clock_timestamp())::bigint / 14400) % 8";
@@ -163,5 +167,31 @@ async fn c02_a_tracked_table_is_copied_out_and_in_as_before() -> Result<()> {
     copy.send(text).await?;
     assert_eq!(copy.finish().await?, 4);
     assert_eq!(logged(&db).await?, ["fruits d 1", "fruits d 2", "fruits d 3", "fruits d 4"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn c02_installing_beside_a_long_transaction_holds_nobody_up() -> Result<()> {
+    let pair = Pair::new().await?;
+    in_both(&pair, FRUITS, "CREATE TABLE jams (id int PRIMARY KEY, fruit_id bigint); CREATE INDEX ON jams (fruit_id)")
+        .await?;
+    let mut long = pair.main.connect().await?;
+    run(&mut long, "BEGIN; DELETE FROM fruits WHERE id = 1").await?;
+
+    let engine = pair.engine([loose("fruits(id)", "jams(fruit_id)", OnDelete::Delete)?])?;
+    let installing = tokio::spawn(async move { engine.install().await });
+    let waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'fruits'::regclass AND NOT granted)";
+    eventually("the installation tries to take its lock", Duration::from_secs(20), async || {
+        Ok(pair.main.scalar::<bool>(waits).await?)
+    })
+    .await?;
+    pair.main.execute("BEGIN; SET LOCAL lock_timeout = '2s'; DELETE FROM fruits WHERE id = 2; COMMIT").await?;
+    assert!(!installing.is_finished());
+
+    run(&mut long, "COMMIT").await?;
+    assert_eq!(installing.await??[0].triggers_created, 1);
+    assert_eq!(rows(&pair.main, "fruits").await?, ["3|plum", "4|fig"]);
+    pair.main.execute("DELETE FROM fruits WHERE id = 3").await?;
+    assert_eq!(logged(&pair.main).await?, ["fruits d 3"]);
     Ok(())
 }

@@ -1,6 +1,9 @@
 //! The integration tests, all in one binary: each further one would link the whole tree again.
 
+mod capture_apps;
 mod capture_deletes;
+mod capture_keys;
+mod capture_names;
 mod capture_peace;
 mod capture_schema_changes;
 mod capture_sessions;
@@ -25,7 +28,11 @@ mod fault_points;
 mod fault_servers;
 mod harness;
 mod identity;
+mod plan;
+mod plan_child;
+mod plan_rights;
 mod share;
+mod statements;
 mod stress;
 mod stress_chaos;
 mod stress_interleavings;
