@@ -63,18 +63,18 @@ impl Piece {
         }
     }
 
-    /// Smaller in one dimension each time: from all rows to a capped number, then fewer rows, then fewer keys.
+    /// Smaller in one dimension each time: from all rows, or very many, to a few, then fewer keys. How many rows the
+    /// statement had before it is not known, so a cap that is only somewhat lower could mean the same rows again. It doubles
+    /// with each round that goes well.
     fn after_timeout(mut self) -> After {
-        if self.form == Form::Whole {
-            self.form = Form::Capped;
-            self.stuck = false;
-            return if self.keys.len() > 1 { self.halve_or(Reason::TimedOut) } else { After::Again(vec![self]) };
+        let was_smallest = self.form == Form::Capped && self.cap <= MIN_CAP;
+        self.form = Form::Capped;
+        self.stuck = false;
+        if was_smallest {
+            return self.halve_or(Reason::TimedOut);
         }
-        if self.cap > MIN_CAP {
-            self.cap = (self.cap / 4).max(MIN_CAP);
-            return After::Again(vec![self]);
-        }
-        self.halve_or(Reason::TimedOut)
+        self.cap = MIN_CAP;
+        After::Again(vec![self])
     }
 
     /// Everything that is not locked is done first; what is then still there is what the application holds.
