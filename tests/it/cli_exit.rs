@@ -76,9 +76,8 @@ async fn f7_the_way_from_nothing_to_clean_ends_with_0_at_each_step() -> Result<(
     Ok(())
 }
 
-#[tokio::test]
-async fn f7_an_unreachable_database_is_1_before_any_change() -> Result<()> {
-    let pair = projects_and_builds().await?;
+/// The pair behind a proxy that refuses connections to the children's database, whose URL holds a password.
+async fn half_away(pair: &Pair) -> Result<(Proxy, Cli)> {
     let proxy = Proxy::in_front_of(&Role::Ci.cluster().await?).await?;
     proxy.set(Mode::Refuse).await?;
     let url = proxy.url(&pair.ci.name).replace("postgres@", "postgres:tell-nobody@");
@@ -86,20 +85,34 @@ async fn f7_an_unreachable_database_is_1_before_any_change() -> Result<()> {
     let cli = Cli::new(&format!(
         "format = 1\n[database.main]\nurl = \"{main}\"\n[database.ci]\nurl = \"{url}\"\n{DEFINITION}"
     ))?;
+    Ok((proxy, cli))
+}
+
+#[track_caller]
+fn says_which_is_away(outcome: &Outcome) {
+    assert!(outcome.stderr.contains("database \"ci\"") && outcome.stderr.contains("reach"), "{outcome:?}");
+    assert!(!format!("{outcome:?}").contains("tell-nobody"), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn f7_an_unreachable_database_is_1_before_any_change() -> Result<()> {
+    let pair = projects_and_builds().await?;
+    let (_proxy, cli) = half_away(&pair).await?;
     let commands = [vec!["plan"], vec!["install"], vec!["activate", "--all"]];
     for outcome in futures::future::try_join_all(commands.iter().map(|args| cli.run(args))).await? {
-        let outcome = outcome.expect(1);
-        assert!(outcome.stderr.contains("database \"ci\"") && outcome.stderr.contains("reach"), "{outcome:?}");
-        assert!(!format!("{outcome:?}").contains("tell-nobody"), "{outcome:?}");
+        says_which_is_away(&outcome.expect(1));
     }
-    untouched(&pair).await?;
+    untouched(&pair).await
+}
 
-    // Installed, with something to do: the time is up, and that the database is away is the better answer.
+#[tokio::test]
+async fn l06_a_run_whose_time_is_up_with_a_database_away_is_1_and_the_next_goes_on() -> Result<()> {
+    let pair = projects_and_builds().await?;
     active(&pair).await?;
     pair.main.execute("DELETE FROM projects WHERE id = 1").await?;
-    let outcome = cli.run(["run", "--until-drained", "--timeout", "1s"]).await?.expect(1);
-    assert!(outcome.stderr.contains("database \"ci\""), "{outcome:?}");
-    assert!(!format!("{outcome:?}").contains("tell-nobody"), "{outcome:?}");
+    let (proxy, cli) = half_away(&pair).await?;
+    says_which_is_away(&cli.run(["run", "--until-drained", "--timeout", "1s"]).await?.expect(1));
+    assert_eq!(pair.ci.scalar::<String>(BUILD_IDS).await?, "10 20 30 40");
     proxy.set(Mode::Pass).await?;
     cli.run(["run", "--until-drained"]).await?.expect(0);
     assert_eq!(pair.ci.scalar::<String>(BUILD_IDS).await?, "20 30 40");
