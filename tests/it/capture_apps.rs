@@ -5,7 +5,7 @@ use lfk_core::{Engine, OnDelete};
 use lfk_tests::scenario::{activate, active, drain, loose};
 use lfk_tests::{Pair, TestDb, engine};
 
-use crate::capture_support::{in_both, lines, role, rows, url_as};
+use crate::capture_support::{in_both, lines, role, rows, run, url_as};
 
 const GARDEN: &str = "
     CREATE TABLE trees (id bigint PRIMARY KEY); INSERT INTO trees VALUES (1), (2), (3);
@@ -170,5 +170,60 @@ async fn c02_an_app_role_beside_a_plain_owner_deletes_and_is_logged() -> Result<
     pair.main.execute(&format!("BEGIN; SET LOCAL ROLE {app}; DELETE FROM app.trees WHERE id = 3; COMMIT")).await?;
     drain(&engine).await?;
     assert_eq!(rows(&pair.ci, "app.apples").await?, ["10|1", "20|2"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn c02_hostile_defaults_of_the_databases_change_nothing() -> Result<()> {
+    let pair = Pair::new().await?;
+    in_both(&pair, GARDEN, HARVEST).await?;
+    let settings = [
+        "default_transaction_isolation = 'serializable'",
+        "default_transaction_read_only = on",
+        "default_transaction_deferrable = on",
+        "standard_conforming_strings = off",
+        "backslash_quote = off",
+        "array_nulls = off",
+        "transform_null_equals = on",
+        "quote_all_identifiers = on",
+        "row_security = on",
+        "synchronous_commit = off",
+        "search_path = ''",
+        "statement_timeout = '1ms'",
+        "lock_timeout = '1ms'",
+        "idle_in_transaction_session_timeout = '1ms'",
+        "plan_cache_mode = force_generic_plan",
+        "enable_indexscan = off",
+        "enable_indexonlyscan = off",
+        "DateStyle = 'German'",
+        "IntervalStyle = 'sql_standard'",
+        "TimeZone = 'Pacific/Chatham'",
+        "extra_float_digits = -15",
+        "bytea_output = 'escape'",
+        "plpgsql.extra_errors = 'all'",
+        "plpgsql.variable_conflict = 'use_variable'",
+    ];
+    for db in [&pair.main, &pair.ci] {
+        // All at once: the next session would already have them.
+        db.execute(&settings.map(|s| format!("ALTER DATABASE {} SET {s};", db.name)).concat()).await?;
+    }
+    // An app has its own ideas.
+    let (mut app, mut look) = (pair.main.connect().await?, pair.ci.connect().await?);
+    for session in [&mut app, &mut look] {
+        run(session, "SET statement_timeout = 0; SET lock_timeout = 0; SET default_transaction_read_only = off")
+            .await?;
+        run(session, "SET idle_in_transaction_session_timeout = 0; SET search_path = public").await?;
+    }
+    let delete = loose("trees(id)", "apples(tree_id)", OnDelete::Delete)?;
+    let null = loose("trees(id)", "nests(tree_id)", OnDelete::SetNull)?;
+    let engine = active(&pair, [delete, null]).await?;
+    run(&mut app, "DELETE FROM trees WHERE id = 1; UPDATE trees SET id = 20 WHERE id = 2").await?;
+    drain(&engine).await?;
+    let apples: Vec<i32> = sqlx::query_scalar("SELECT id FROM apples").fetch_all(&mut look).await?;
+    assert_eq!(apples, [30]);
+    let nests: Vec<Option<i64>> =
+        sqlx::query_scalar("SELECT tree_id FROM nests ORDER BY id").fetch_all(&mut look).await?;
+    assert_eq!(nests, [None, None, Some(3)]);
+    engine.uninstall(&names(&engine)).await?;
     Ok(())
 }
