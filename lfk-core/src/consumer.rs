@@ -289,7 +289,8 @@ impl Turn<'_> {
     }
 
     fn unknown_payload(&self) -> Error {
-        Error::refused("the key log holds an entry that this version does not know; it is left in place")
+        let message = "the key log holds an entry that this version does not know; it is left in place";
+        Error::new(ErrorKind::NotInstalled, message)
             .in_database(self.home.name())
             .for_definition(&self.definition.name)
             .with_hint("run the newer version that wrote it")
