@@ -8,9 +8,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use lfk_core::Drained;
 use lfk_core::sabotage::LogSql;
-use lfk_tests::scenario::activate;
+use lfk_core::{Drained, Engine};
+use lfk_tests::scenario::{activate, drain};
 use sqlx::SqlSafeStr as _;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -45,6 +45,18 @@ struct Report {
     terminated: u64,
 }
 
+/// An engine that works as it should: all definitions are installed, and all but one are active.
+async fn installed(arena: &Arena) -> Result<Engine> {
+    let active = builder(&arena.pair)?.definitions(active_definitions()?).build()?;
+    active.install().await?;
+    activate(&active).await?;
+    let mut definitions = active_definitions()?;
+    definitions.push(observing_definition()?);
+    let all = builder(&arena.pair)?.definitions(definitions).build()?;
+    all.install().await?;
+    Ok(all)
+}
+
 impl Stress {
     async fn run(self) -> Result<Report> {
         let seed: u64 = match std::env::var("LFK_SEED") {
@@ -54,20 +66,14 @@ impl Stress {
         eprintln!("LFK_SEED={seed}");
         let seconds = i64::try_from(self.seconds)?;
         let arena = Arena::new(seconds * PROJECTS_A_SECOND, seconds * USERS_A_SECOND).await?;
-        let active = builder(&arena.pair)?.definitions(active_definitions()?).build()?;
-        active.install().await?;
-        activate(&active).await?;
-        let mut definitions = active_definitions()?;
-        definitions.push(observing_definition()?);
-        let real = builder(&arena.pair)?.definitions(definitions.clone()).build()?;
-        real.install().await?;
+        let real = installed(&arena).await?;
         arena.pair.main.execute(self.prepare).await?;
 
         let over = CancellationToken::new();
         let count = Arc::new(Count::default());
         let mut tasks: JoinSet<Result<()>> = JoinSet::new();
         for n in 0..ENGINES {
-            let (definitions, log_sql) = (definitions.clone(), self.log_sql.clone());
+            let (definitions, log_sql) = (real.definitions().to_vec(), self.log_sql.clone());
             tasks.spawn(engines(seed + n, arena.pair.clone(), definitions, log_sql, count.clone(), over.clone()));
         }
         for n in 0..=WRITERS + SLOW_WRITERS {
@@ -170,5 +176,27 @@ async fn l13_sabotage_the_stress_finds_a_snapshot_that_was_taken_after_an_xid() 
 async fn l14_sabotage_the_stress_finds_reading_by_id() -> Result<()> {
     let log_sql = LogSql { page: PAGE_BY_ID.into_sql_str(), ..LogSql::default() };
     assert!(sabotaged(&log_sql, "", |wrongs| wrongs.orphans).await? > 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn l13_sabotage_the_oracle_sees_every_kind_of_wrong() -> Result<()> {
+    let arena = Arena::new(20, 20).await?;
+    let real = installed(&arena).await?;
+    // Project 7 has two builds and a note; no writer has touched it.
+    arena.pair.main.execute("DELETE FROM projects WHERE id = 7").await?;
+    drain(&real).await?;
+    let broken = "DELETE FROM tokens WHERE user_id = 4; UPDATE notes SET text = 'x' WHERE id = 5; DELETE FROM audits WHERE id = 6;
+         INSERT INTO builds VALUES (1000, 8, 'new')";
+    arena.pair.ci.execute(broken).await?;
+    arena.pair.main.execute("UPDATE lfk.cursor SET observed_keys = 0, stamp = pg_current_xact_id()").await?;
+    let wrongs = Wrongs {
+        wrongly_changed: 2 + 1 + 1 + 1 + 1,
+        changed_by_observing: 1,
+        unobserved: 1,
+        log_differs: 1,
+        ..Wrongs::default()
+    };
+    assert_eq!(arena.judge().await?, wrongs);
     Ok(())
 }
