@@ -38,16 +38,13 @@ async fn at_work() -> Result<Pair> {
     Ok(pair)
 }
 
-/// Deletes project 9 once more and drains, in turns of their own.
+/// Deletes project 9 once more and drains. A single turn must be enough to tell a copy from before it.
 async fn works(pair: &Pair) -> Result<()> {
-    for _ in 0..2 {
-        pair.main
-            .execute("INSERT INTO projects VALUES (9) ON CONFLICT DO NOTHING; DELETE FROM projects WHERE id = 9")
-            .await?;
-        pair.ci.execute("INSERT INTO builds VALUES (90, 9) ON CONFLICT DO NOTHING").await?;
-        drain(&pair.engine([definition()?])?).await?;
-    }
-    Ok(())
+    pair.main
+        .execute("INSERT INTO projects VALUES (9) ON CONFLICT DO NOTHING; DELETE FROM projects WHERE id = 9")
+        .await?;
+    pair.ci.execute("INSERT INTO builds VALUES (90, 9) ON CONFLICT DO NOTHING").await?;
+    drain(&pair.engine([definition()?])?).await
 }
 
 /// Every row of every table, those of lfk among them, with the transaction that wrote it.
