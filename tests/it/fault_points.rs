@@ -9,7 +9,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use lfk_core::sabotage::{Hook, Point, Verdict};
 use lfk_core::{ErrorKind, LooseForeignKey, OnDelete};
 use lfk_tests::scenario::{PATIENCE, active, drain, expire_leases, loose};
-use lfk_tests::{Pair, TestDb};
+use lfk_tests::{Pair, Role, TestDb};
 use sqlx::PgConnection;
 use tokio::sync::Mutex;
 
@@ -142,37 +142,38 @@ async fn diff(pair: &Pair) -> Result<Vec<Vec<Option<String>>>> {
     pair.ci.rows("SELECT project_id, count(*) FROM builds GROUP BY 1 HAVING count(*) <> 2 OR project_id <= 250 OR project_id = 301").await
 }
 
-/// Every point, a few at a time: each run mostly waits.
-async fn dies_everywhere(nth: usize, single: bool) -> Result<()> {
-    let points = Point::ALL.into_iter().filter(|point| single || *point != Point::ChildrenLocked);
-    let deaths = points.map(|point| async move {
-        let pair = if single { one_database().await? } else { Pair::with_schema(PROJECTS, BUILDS).await? };
+/// Deaths a few at a time: each mostly waits.
+async fn all_die(deaths: impl IntoIterator<Item = (Point, usize)>, in_one_database: bool) -> Result<()> {
+    let deaths = deaths.into_iter().map(|(point, nth)| async move {
+        let pair = if in_one_database { one_database().await? } else { Pair::with_schema(PROJECTS, BUILDS).await? };
         dies(&pair, point, nth).await.with_context(|| format!("{point:?}, number {nth}"))
     });
-    futures::stream::iter(deaths).buffer_unordered(4).try_collect().await
+    futures::stream::iter(deaths).buffer_unordered(8).try_collect().await
 }
 
 async fn one_database() -> Result<Pair> {
-    let main = TestDb::with_schema(lfk_tests::Role::Main, &format!("{PROJECTS}; {BUILDS}")).await?;
+    let main = TestDb::with_schema(Role::Main, &format!("{PROJECTS}; {BUILDS}")).await?;
     Ok(Pair { ci: main.clone(), main })
+}
+
+/// Every point that a worker between two databases passes.
+fn everywhere() -> impl Iterator<Item = Point> {
+    Point::ALL.into_iter().filter(|point| *point != Point::ChildrenLocked)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f1_a_worker_that_dies_at_any_point_loses_nothing() -> Result<()> {
-    dies_everywhere(1, false).await
+    all_die(everywhere().map(|point| (point, 1)), false).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f1_a_worker_that_dies_at_any_point_later_on_loses_nothing() -> Result<()> {
-    dies_everywhere(2, false).await
+    all_die(everywhere().map(|point| (point, 2)), false).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn f1_a_worker_of_one_database_that_dies_at_any_point_loses_nothing() -> Result<()> {
-    dies_everywhere(1, true).await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn f1_a_worker_of_one_database_that_dies_at_any_point_later_on_loses_nothing() -> Result<()> {
-    dies_everywhere(2, true).await
+async fn f1_a_worker_of_one_database_that_dies_while_it_cleans_loses_nothing() -> Result<()> {
+    // Only the cleaning is another one there.
+    let points = [Point::ChildrenLocked, Point::CleanedUncommitted, Point::LeafCleaned, Point::RetriesDone];
+    all_die(points.into_iter().flat_map(|point| [(point, 1), (point, 2)]), true).await
 }

@@ -151,7 +151,7 @@ async fn f2_a_commit_whose_reply_is_lost_does_nothing_wrong() -> Result<()> {
     let cases = LOST
         .iter()
         .map(|&(point, side)| async move { loses(point, side).await.with_context(|| format!("{point:?}, {side:?}")) });
-    futures::stream::iter(cases).buffer_unordered(4).try_collect().await
+    futures::stream::iter(cases).buffer_unordered(8).try_collect().await
 }
 
 async fn loses(point: Point, side: Role) -> Result<()> {
