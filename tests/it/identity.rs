@@ -281,6 +281,18 @@ async fn l18_a_refused_copy_works_once_it_is_uninstalled_and_installed() -> Resu
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn l18_uninstalling_a_copy_leaves_the_other_side_to_the_original() -> Result<()> {
+    let pair = at_work().await?;
+    let clone = clone_of(&pair.main, Role::Main).await?;
+    let children = everything(&pair.ci.url).await?;
+    let engine = engine(&[("main", &clone.url), ("ci", &pair.ci.url)], [definition()?])?;
+    engine.uninstall(&["builds.project_id".to_owned()]).await?;
+    assert_eq!(clone.scalar::<i64>("SELECT count(*) FROM pg_namespace WHERE nspname = 'lfk'").await?, 0);
+    assert_eq!(everything(&pair.ci.url).await?, children, "the children's database was changed");
+    drain(&pair.engine([definition()?])?).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn l18_another_definition_than_the_installed_one_is_refused_until_it_is_installed() -> Result<()> {
     let pair = at_work().await?;
     let another = || loose("projects(id)", "builds(project_id)", OnDelete::SetNull);

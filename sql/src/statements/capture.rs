@@ -40,6 +40,8 @@ pub const READ_INSTALLED_PEER: &str = include_str!("../../capture/read_peer.sql"
 pub const INSERT_PEER: &str = include_str!("../../capture/insert_peer.sql");
 /// Another child on the child's side.
 pub const RENAME_PEER: &str = include_str!("../../capture/rename_peer.sql");
+/// The nonces that the child's side may have.
+pub const READ_NONCES: &str = include_str!("../../capture/read_nonces.sql");
 /// Forgets the child's side.
 pub const DELETE_PEER: &str = include_str!("../../capture/delete_peer.sql");
 /// Makes a definition.
