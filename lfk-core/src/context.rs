@@ -88,6 +88,11 @@ impl Troubles {
         self.lock().contains_key(of)
     }
 
+    /// Whether this run may not work on it.
+    pub(crate) fn is_refused(&self, of: &str) -> bool {
+        self.lock().get(of).is_some_and(|trouble| trouble.kind == ErrorKind::Refused)
+    }
+
     /// Any of these kinds.
     pub(crate) fn find(&self, kinds: &[ErrorKind]) -> Option<Error> {
         self.oldest(kinds, Duration::ZERO)

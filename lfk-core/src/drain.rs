@@ -54,7 +54,11 @@ pub(crate) async fn until_drained(
     while let Some(ended) = workers.join_next().await {
         flatten(ended)?;
     }
-    result
+    match result {
+        // A worker that was still waiting for a connection when the time was up knows better by now.
+        Ok(Drained::TimedOut) => ctx.troubles.find(&[ErrorKind::Unreachable]).map_or(Ok(Drained::TimedOut), Err),
+        other => other,
+    }
 }
 
 /// One worker for each database that has a key log of ours.
@@ -130,10 +134,12 @@ fn give_up_on_absent(ctx: &Context) -> Result<()> {
     }
 }
 
-/// Ends the run when everything that is left waits for a person, and this run has seen so itself.
+/// Ends the run when everything that is left waits for a person, and this run has seen so itself. What this run may not
+/// touch counts as such, although nothing is noted in a database that is not ours to work in.
 fn stuck(ctx: &Context, look: &Look, began: Instant) -> Option<Result<Drained>> {
     let known = |name: &String| ctx.troubles.knows(name) || began.elapsed() >= BLOCKED_FOR;
-    if !look.left.iter().all(|(name, blocked)| *blocked && known(name)) {
+    let waits = |(name, blocked): (&String, &bool)| *blocked && known(name) || ctx.troubles.is_refused(name);
+    if !look.left.iter().all(waits) {
         return None;
     }
     match ctx.troubles.find(&[ErrorKind::Refused, ErrorKind::NotInstalled, ErrorKind::Config]) {
@@ -151,6 +157,8 @@ async fn look(ctx: &Context) -> Result<Look> {
 }
 
 async fn look_at(ctx: &Context, home: &Database, all: &mut Look) -> Result<()> {
+    // That nothing is left in a copy says nothing about the database that was meant.
+    pair::check_identity(home).await?;
     let mut tx = home.begin(Purpose::Log).await?;
     let rows = tx
         .query(statements::BACKLOG.clone().into_sql_str())

@@ -28,7 +28,7 @@ pub enum ErrorKind {
     Config,
     /// `plan` found something that forbids the work, a database is not the one that was recorded, or the switch is off.
     Refused,
-    /// lfk is not installed in a database, or at another version.
+    /// lfk is not installed in a database, or at another version, or a newer one wrote what this one cannot read.
     NotInstalled,
     /// A database cannot be reached, or hung up.
     Unreachable,

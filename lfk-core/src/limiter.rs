@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use governor::clock::DefaultClock;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
+use tokio_util::sync::CancellationToken;
 
 use crate::database::Limits;
 
@@ -27,21 +28,32 @@ impl Limiter {
     }
 
     /// Waits for the right to send one writing statement. Called with no transaction open.
-    pub(crate) async fn statement(&self) {
+    pub(crate) async fn statement(&self, stop: &CancellationToken) {
         if let Some((bucket, _)) = &self.statements {
-            bucket.until_ready().await;
+            tokio::select! {
+                () = bucket.until_ready() => {}
+                () = stop.cancelled() => {}
+            }
         }
     }
 
+    /// Rows that one statement may touch so that paying for them takes about a second.
+    pub(crate) fn most_rows(&self) -> usize {
+        self.rows.as_ref().map_or(usize::MAX, |(_, per_second)| usize::try_from(per_second.get()).unwrap_or(usize::MAX))
+    }
+
     /// Pays for rows that were changed, after the fact and with no transaction open: how many there are is known only then.
-    pub(crate) async fn rows(&self, rows: u64) {
+    pub(crate) async fn rows(&self, rows: u64, stop: &CancellationToken) {
         let Some((bucket, burst)) = &self.rows else { return };
         let mut owed = rows;
         while owed > 0 {
             // The bucket refuses more than its burst at once.
             let part = u32::try_from(owed).unwrap_or(u32::MAX).min(burst.get());
             if let Some(part) = NonZeroU32::new(part) {
-                let _ = bucket.until_n_ready(part).await;
+                tokio::select! {
+                    _ = bucket.until_n_ready(part) => {}
+                    () = stop.cancelled() => return,
+                }
             }
             owed -= u64::from(part);
         }

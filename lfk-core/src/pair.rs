@@ -3,7 +3,8 @@
 //! Each database has an identity row that a copy carries along without matching it (another oid, or a row that another
 //! cluster wrote), and each pair has a nonce on both sides that changes as it works, so that a physical copy of one side
 //! no longer agrees with the other. The exchange survives a crash at any point: the parent's side first offers the next
-//! nonce beside the last one, the child's side takes it, and the next exchange accepts either.
+//! nonce beside the last one, the child's side takes it, and the parent's side then forgets the last one. An exchange that
+//! finds both accepts either.
 
 use lfk_sql::statements;
 use sqlx::Row as _;
@@ -253,5 +254,16 @@ async fn exchange_nonce(
         .map_err(|e| away.error(e))?
         .rows_affected();
     tx.commit().await?;
-    if taken == 0 { Err(lease.lose()) } else { points.pass(Point::Paired, name).await }
+    if taken == 0 {
+        return Err(lease.lose());
+    }
+    points.pass(Point::Paired, name).await?;
+    let mut tx = lease.home.begin(Purpose::Log).await?;
+    sqlx::query(statements::CONFIRM_NONCE)
+        .bind(name)
+        .bind(next)
+        .execute(tx.conn())
+        .await
+        .map_err(|e| lease.home.error(e))?;
+    tx.commit().await
 }

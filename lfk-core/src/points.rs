@@ -12,7 +12,7 @@ pub enum Point {
     Claimed,
     /// The identities were compared; the parent's side may already offer a nonce that the child's side lacks.
     NonceOffered,
-    /// Both sides have the new nonce.
+    /// Both sides have the new nonce; the parent's side still accepts the last one too.
     Paired,
     /// A window is open: the next holder goes on in it.
     Opened,

@@ -1,9 +1,13 @@
 //! C2: nothing that lfk does or lacks makes the app's statements fail or wait.
 
-use anyhow::Result;
-use lfk_tests::TestDb;
+use std::time::Duration;
 
-use crate::capture_support::{cover, fruits, lines, logged, run};
+use anyhow::Result;
+use lfk_core::OnDelete;
+use lfk_tests::scenario::loose;
+use lfk_tests::{Pair, TestDb, eventually};
+
+use crate::capture_support::{FRUITS, cover, fruits, in_both, lines, logged, rows, run};
 
 /// The leaf of the key log that takes rows now, and what stands in for it.
 const CURRENT: &str = "(extract(epoch FROM clock_timestamp())::bigint / 14400) % 8";
@@ -65,17 +69,38 @@ async fn c02_a_leaf_is_restored_only_when_nobody_writes() -> Result<()> {
 }
 
 #[tokio::test]
-async fn c02_rows_of_open_transactions_follow_into_the_restored_leaf() -> Result<()> {
+async fn c02_rows_that_arrive_while_a_leaf_is_restored_are_moved_too() -> Result<()> {
     let db = fruits().await?;
-    // All but the current leaf and its neighbours: only these may be restored while somebody writes.
+    // A leaf that is not the current one is restored beside writers; here they write its rows all the same.
     db.execute(&format!("DO $$ BEGIN EXECUTE format('DROP TABLE lfk.key_log_%s', ({CURRENT} + 4) % 8); END $$"))
         .await?;
-    let mut app = db.connect().await?;
-    run(&mut app, "BEGIN; DELETE FROM fruits WHERE id = 1").await?;
-    let said = cover(&db).await?;
-    assert!(said.len() == 1 && said[0].contains("leaf_restored"), "{said:?}");
-    run(&mut app, "DELETE FROM fruits WHERE id = 2; COMMIT").await?;
-    assert_eq!(logged(&db).await?, ["fruits d 1", "fruits d 2"]);
+    let waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'lfk.key_log_default'::regclass AND NOT granted)";
+    let mut written = Vec::new();
+    for key in 1.. {
+        let mut app = db.connect().await?;
+        run(&mut app, "BEGIN").await?;
+        let insert = "INSERT INTO lfk.key_log (leaf, table_id, op, keys)
+                      SELECT ((extract(epoch FROM clock_timestamp())::bigint / 14400) + 4) % 8, 1, 'd', ARRAY[$1::bigint]";
+        sqlx::query(insert).bind(key).execute(&mut app).await?;
+        written.push(format!("fruits d {key}"));
+        let restoring = tokio::spawn({
+            let db = db.clone();
+            async move { cover(&db).await }
+        });
+        eventually("the DEFAULT leaf is asked for, or too busy", Duration::from_secs(20), async || {
+            Ok(restoring.is_finished() || db.scalar::<bool>(waits).await?)
+        })
+        .await?;
+        run(&mut app, "COMMIT").await?;
+        let said = restoring.await??;
+        if said[0].contains("leaf_restored") {
+            break;
+        }
+        assert!(said[0].starts_with("lfk.key_log locked") && key < 50, "{said:?}");
+    }
+    written.sort();
+    assert_eq!(logged(&db).await?, written);
+    assert_eq!(db.scalar::<i64>("SELECT count(*) FROM lfk.key_log_default").await?, 0);
     Ok(())
 }
 
@@ -163,5 +188,31 @@ async fn c02_a_tracked_table_is_copied_out_and_in_as_before() -> Result<()> {
     copy.send(text).await?;
     assert_eq!(copy.finish().await?, 4);
     assert_eq!(logged(&db).await?, ["fruits d 1", "fruits d 2", "fruits d 3", "fruits d 4"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn c02_installing_beside_a_long_transaction_holds_nobody_up() -> Result<()> {
+    let pair = Pair::new().await?;
+    in_both(&pair, FRUITS, "CREATE TABLE jams (id int PRIMARY KEY, fruit_id bigint); CREATE INDEX ON jams (fruit_id)")
+        .await?;
+    let mut long = pair.main.connect().await?;
+    run(&mut long, "BEGIN; DELETE FROM fruits WHERE id = 1").await?;
+
+    let engine = pair.engine([loose("fruits(id)", "jams(fruit_id)", OnDelete::Delete)?])?;
+    let installing = tokio::spawn(async move { engine.install().await });
+    let waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'fruits'::regclass AND NOT granted)";
+    eventually("the installation tries to take its lock", Duration::from_secs(20), async || {
+        pair.main.scalar::<bool>(waits).await
+    })
+    .await?;
+    pair.main.execute("BEGIN; SET LOCAL lock_timeout = '2s'; DELETE FROM fruits WHERE id = 2; COMMIT").await?;
+    assert!(!installing.is_finished());
+
+    run(&mut long, "COMMIT").await?;
+    assert_eq!(installing.await??[0].triggers_created, 1);
+    assert_eq!(rows(&pair.main, "fruits").await?, ["3|plum", "4|fig"]);
+    pair.main.execute("DELETE FROM fruits WHERE id = 3").await?;
+    assert_eq!(logged(&pair.main).await?, ["fruits d 3"]);
     Ok(())
 }

@@ -118,12 +118,14 @@ async fn c02_a_search_path_of_missing_schemas_changes_nothing() -> Result<()> {
 }
 
 #[tokio::test]
-async fn c02_the_hostile_schema_of_these_tests_is_hostile() -> Result<()> {
+async fn c02_a_trigger_that_followed_the_hostile_search_path_would_give_itself_away() -> Result<()> {
     let db = fruits().await?;
     db.execute(EVIL).await?;
-    let hijacked = db.execute("BEGIN; SET LOCAL search_path = evil, pg_catalog; SELECT count(*) FROM public.fruits");
-    let error = hijacked.await.expect_err("the aggregate of schema evil is used");
-    assert!(format!("{error:#}").contains("hijacked by count"), "{error:#}");
+    for (function, statement) in [("lfk_1_d", "DELETE FROM fruits"), ("lfk_1_u", "UPDATE fruits SET id = -id")] {
+        db.execute(&format!("ALTER FUNCTION lfk.{function}() SET search_path = evil, pg_catalog")).await?;
+        let error = db.execute(statement).await.expect_err("it uses what is in schema evil");
+        assert!(format!("{error:#}").contains("hijacked by"), "{error:#}");
+    }
     Ok(())
 }
 

@@ -347,3 +347,24 @@ async fn c05_without_the_foreign_table_the_triggers_come_back() -> Result<()> {
     assert_eq!(logged(&db).await?, ["vehicles d 12", "vehicles d 2", "vehicles s"]);
     Ok(())
 }
+
+#[tokio::test]
+async fn c05_what_the_server_refuses_is_said_and_stops_nothing_else() -> Result<()> {
+    let db = events().await?;
+    hang_a_definition_on(&db, "events").await?;
+    db.execute(NEW_PARTITION).await?;
+    // Some teams let nobody but their migration tool change a schema.
+    db.execute(
+        "CREATE FUNCTION only_migrations() RETURNS event_trigger LANGUAGE plpgsql AS
+           $$ BEGIN RAISE EXCEPTION 'use a migration'; END $$;
+         CREATE EVENT TRIGGER only_migrations ON ddl_command_start WHEN TAG IN ('CREATE TRIGGER')
+           EXECUTE FUNCTION only_migrations()",
+    )
+    .await?;
+    assert_eq!(cover(&db).await?, ["public.events_200 failed use a migration"]);
+    db.execute("DELETE FROM events_0 WHERE id = 1").await?;
+    assert_eq!(logged(&db).await?, ["events d 1", "events s"], "the gap is swept, the rest is logged");
+    db.execute("DROP EVENT TRIGGER only_migrations").await?;
+    assert_eq!(cover(&db).await?, ["public.events_200 created d, u, t"]);
+    Ok(())
+}

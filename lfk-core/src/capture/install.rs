@@ -357,6 +357,7 @@ impl Site<'_> {
         tx.query(statements::DELETE_PEER)
             .bind(&self.definition.name)
             .bind(self.identity_of(self.home.name())?)
+            .bind(None::<Vec<Uuid>>)
             .execute(tx.conn())
             .await
             .map_err(|e| old_away.error(e))?;

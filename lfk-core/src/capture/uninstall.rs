@@ -43,12 +43,20 @@ pub(crate) async fn uninstall(
 
 /// The child's side first: without it the definition refuses to work, and only the parent's side can name it.
 async fn forget(definition: &LooseForeignKey, home: &Database, away: &Database) -> Result<bool> {
-    let Some(parent_identity) = identity(home).await? else { return Ok(false) };
+    let Some(here) = identity(home).await? else { return Ok(false) };
+    let there = identity(away).await?;
     let mut found = false;
-    if is_installed(away).await? {
+    if here.is_copy && there.as_ref().is_some_and(|there| !there.is_copy) {
+        tracing::warn!(
+            database = home.name(),
+            "this is a copy, and the other side belongs to the original: only what is in the copy is removed"
+        );
+    } else if let Some(there) = there {
+        // A row in a copy belongs to nobody else.
+        let nonces = if there.is_copy { None } else { nonces(home, &definition.name).await? };
         let mut patience = Patience::new();
         found = loop {
-            match delete_peer(away, &definition.name, parent_identity).await {
+            match delete_peer(away, &definition.name, here.id, nonces.as_deref()).await {
                 Ok(found) => break found,
                 Err(e) => patience.after(e, away, "the register of peers").await?,
             }
@@ -70,23 +78,41 @@ async fn is_installed(database: &Database) -> Result<bool> {
     Ok(row.get("begun"))
 }
 
-async fn identity(database: &Database) -> Result<Option<Uuid>> {
+/// Which database this is, whatever became of it since.
+struct Identity {
+    id: Uuid,
+    is_copy: bool,
+}
+
+async fn identity(database: &Database) -> Result<Option<Identity>> {
     if !is_installed(database).await? {
         return Ok(None);
     }
     let mut tx = database.begin(Purpose::Admin).await?;
-    let id =
-        tx.query_scalar(statements::READ_IDENTITY).fetch_optional(tx.conn()).await.map_err(|e| database.error(e))?;
+    let row = tx.query(statements::READ_IDENTITY).fetch_optional(tx.conn()).await.map_err(|e| database.error(e))?;
     tx.commit().await?;
-    Ok(id)
+    Ok(row.map(|row| Identity { id: row.get("id"), is_copy: row.get("is_copy") }))
 }
 
-async fn delete_peer(away: &Database, name: &str, parent_identity: Uuid) -> Result<bool> {
+async fn nonces(home: &Database, name: &str) -> Result<Option<Vec<Uuid>>> {
+    let mut tx = home.begin(Purpose::Admin).await?;
+    let nonces = tx
+        .query_scalar(statements::READ_NONCES)
+        .bind(name)
+        .fetch_optional(tx.conn())
+        .await
+        .map_err(|e| home.error(e))?;
+    tx.commit().await?;
+    Ok(nonces)
+}
+
+async fn delete_peer(away: &Database, name: &str, parent_identity: Uuid, nonces: Option<&[Uuid]>) -> Result<bool> {
     let mut tx = away.begin(Purpose::Admin).await?;
     let done = tx
         .query(statements::DELETE_PEER)
         .bind(name)
         .bind(parent_identity)
+        .bind(nonces)
         .execute(tx.conn())
         .await
         .map_err(|e| away.error(e))?;

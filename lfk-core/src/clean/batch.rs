@@ -1,13 +1,14 @@
 //! What happens to a piece of a batch after an attempt. Pure decisions.
 
 use super::class::Class;
-use super::pace::MIN_CAP;
 use super::shape::Form;
 use crate::key::Key;
 use crate::retry::Reason;
 
 /// Full capped statements on the same keys, before they are made fewer; a single key is wide then.
 const ROUNDS: u8 = 10;
+/// Rows of a capped statement after a timeout.
+const FEW_ROWS: usize = 20;
 /// Attempts at the same keys after deadlocks or serialisation failures, before they are made fewer.
 const CONTENDED_TRIES: u8 = 3;
 
@@ -20,6 +21,8 @@ pub(crate) struct Piece {
     pub(crate) cap: usize,
     /// Whether children of these keys were still there after statements that should have taken them all.
     pub(crate) stuck: bool,
+    /// Whether that second look took too long, and is gone on with in small pieces.
+    doubted: bool,
     /// Deadlocks and serialisation failures so far.
     contended: u8,
     /// Full capped statements so far.
@@ -55,7 +58,7 @@ pub(crate) enum After {
 
 impl Piece {
     pub(crate) fn new(keys: Vec<Key>, form: Form, cap: usize) -> Self {
-        Self { keys, form, cap, stuck: false, contended: 0, rounds: 0, half: Half::Neither }
+        Self { keys, form, cap, stuck: false, doubted: false, contended: 0, rounds: 0, half: Half::Neither }
     }
 
     /// Keys whose children were still there: once more, waiting for locks.
@@ -71,6 +74,18 @@ impl Piece {
             return After::Again(vec![next]);
         }
         Self { rounds: 0, ..next }.halve_or(Reason::Wide)
+    }
+
+    /// Decides when every statement succeeded and children of `keys` are still there: a second look, which waits for locks;
+    /// after that, and once small pieces of it change nothing any more, the keys are set aside.
+    pub(crate) fn still_there(self, keys: Vec<Key>, rows: u64, late: bool) -> After {
+        if self.doubted && rows > 0 {
+            return After::Again(vec![Self { keys, ..self }]);
+        }
+        if self.stuck || self.doubted {
+            return After::SetAside(keys, if late { Reason::Late } else { Reason::StillThere });
+        }
+        After::Again(vec![Self::stuck(keys, self.cap)])
     }
 
     /// Decides after a failed attempt. `excused`: the rights and the schema are known to do, because other keys of the batch
@@ -116,18 +131,20 @@ impl Piece {
         Self { half: Half::SecondOfDenied, ..self }
     }
 
-    /// Smaller in one dimension each time: from all rows to a capped number, then fewer rows, then fewer keys.
+    /// Smaller in one dimension each time: from all rows, or very many, to a few, then fewer still, then fewer keys. How many
+    /// rows the statement had before it is not known, so a cap that is only somewhat lower could mean the same rows again.
+    /// It doubles with each round that goes well.
     fn after_timeout(mut self) -> After {
-        if self.form == Form::Whole {
-            self.form = Form::Capped;
-            self.stuck = false;
-            return if self.keys.len() > 1 { self.halve_or(Reason::TimedOut) } else { After::Again(vec![self]) };
+        let was_smallest = self.form == Form::Capped && self.cap <= 1;
+        if was_smallest {
+            return self.halve_or(Reason::TimedOut);
         }
-        if self.cap > MIN_CAP {
-            self.cap = (self.cap / 4).max(MIN_CAP);
-            return After::Again(vec![self]);
-        }
-        self.halve_or(Reason::TimedOut)
+        self.cap = if self.form == Form::Capped { (self.cap / 4).clamp(1, FEW_ROWS) } else { FEW_ROWS };
+        self.form = Form::Capped;
+        // A second look that took too long is gone on with in small pieces; what they leave is still there.
+        self.doubted |= self.stuck;
+        self.stuck = false;
+        After::Again(vec![self])
     }
 
     /// Everything that is not locked is done first; what is then still there is what the application holds.
@@ -222,6 +239,26 @@ mod tests {
         }
         assert_eq!(wide, [(Key(vec!["2".to_owned()]), Reason::Wide)]);
         assert!(statements <= usize::from(ROUNDS));
+    }
+
+    #[test]
+    fn children_that_a_slow_trigger_keeps_come_to_an_end() {
+        // Nothing is ever deleted, and a statement of more than 20 rows takes too long.
+        let mut work = vec![Piece::new(keys(1), Form::Capped, 2000)];
+        let mut reasons = Vec::new();
+        let mut statements = 0;
+        while let Some(piece) = work.pop() {
+            statements += 1;
+            assert!(statements < 20, "it does not end");
+            let few = piece.form == Form::Capped && piece.cap <= FEW_ROWS;
+            let keys = piece.keys.clone();
+            match if few { piece.still_there(keys, 0, false) } else { piece.after(Class::Slow, false) } {
+                After::Again(pieces) => work.extend(pieces),
+                After::SetAside(_, reason) => reasons.push(reason),
+                After::Fail | After::SecondFirst(_) => panic!("nothing failed"),
+            }
+        }
+        assert_eq!(reasons, [Reason::StillThere]);
     }
 
     #[test]

@@ -38,7 +38,8 @@ fn classify_sqlstate(code: &str) -> Class {
         "57014" => Class::Slow,
         "55P03" => Class::Locked,
         "40001" | "40P01" => Class::Contended,
-        "25006" => Class::Hold,
+        // Read-only, or a transaction that slept too long.
+        "25006" | "25P03" => Class::Hold,
         _ if ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) => Class::Hold,
         // 0A: rules make the statement impossible; 28, 3D, 3F: no login, database or schema.
         _ if ["42", "0A", "28", "3D", "3F"].iter().any(|class| code.starts_with(class)) => Class::Block,
@@ -59,6 +60,7 @@ mod tests {
             ("53200", Class::Hold),
             ("08006", Class::Hold),
             ("25006", Class::Hold),
+            ("25P03", Class::Hold),
             ("55P03", Class::Locked),
             ("40P01", Class::Contended),
             ("40001", Class::Contended),

@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use lfk_sql::TableName;
+use tokio_util::sync::CancellationToken;
 
 use super::batch::{After, Piece};
 use super::class::{Class, classify};
@@ -18,11 +19,11 @@ use super::shape::{Form, Shape};
 use super::statement::Target;
 use crate::cursor::Lease;
 use crate::database::Database;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::key::{Key, sort_unique};
 use crate::limiter::Limiter;
 use crate::points::{Point, Points};
-use crate::retry::{Reason, SetAside};
+use crate::retry::SetAside;
 
 /// A re-check older than this is made anew before the next leaf, however long its statement had to wait for its turn.
 const FRESH: Duration = Duration::from_secs(2);
@@ -44,6 +45,8 @@ pub(crate) struct Cleaner<'a> {
     pub(crate) lease: &'a Lease,
     pub(crate) away: &'a Database,
     pub(crate) limiter: &'a Limiter,
+    /// Stop between two statements.
+    pub(crate) stop: &'a CancellationToken,
     pub(crate) pace: &'a mut Pace,
     pub(crate) points: &'a Points,
     /// Keys that were denied something while others of their batch were cleaned: their fault, and no missing right.
@@ -83,8 +86,9 @@ impl Cleaner<'_> {
         let asked = keys.len();
         let began = Instant::now();
         let mut tally = Tally::default();
-        let mut work = vec![Piece::new(keys, self.pace.form(), self.pace.cap())];
+        let mut work = vec![Piece::new(keys, self.pace.form(), self.pace.cap().min(self.limiter.most_rows()))];
         while let Some(piece) = work.pop() {
+            self.go_on()?;
             match self.attempt(&piece).await {
                 Ok(attempt) => {
                     tally.rows += attempt.rows;
@@ -102,27 +106,29 @@ impl Cleaner<'_> {
         Ok(tally)
     }
 
+    /// Stops between two statements when the engine stops. What was committed stays; the batch is repeated later.
+    pub(super) fn go_on(&self) -> Result<()> {
+        if self.stop.is_cancelled() {
+            return Err(Error::new(ErrorKind::Paused, "the engine stops").for_definition(&self.lease.consumer));
+        }
+        Ok(())
+    }
+
     /// After a successful attempt: the next capped round, or a second look at what should be gone.
     fn follow_up(&self, piece: Piece, attempt: Attempt, work: &mut Vec<Piece>, tally: &mut Tally) {
-        if !attempt.more.is_empty() {
-            match piece.more(attempt.more, self.pace.cap()) {
-                After::SetAside(keys, reason) => {
-                    tally.set_aside.extend(keys.into_iter().map(|key| SetAside::new(key, reason, None)));
-                }
-                After::Again(pieces) => work.extend(pieces),
-                After::Fail | After::SecondFirst(_) => {}
-            }
+        let after = if !attempt.more.is_empty() {
+            piece.more(attempt.more, self.pace.cap().min(self.limiter.most_rows()))
+        } else if attempt.stuck.is_empty() {
             return;
-        }
-        if attempt.stuck.is_empty() {
-            return;
-        }
-        if piece.stuck {
-            let reason = if attempt.late { Reason::Late } else { Reason::StillThere };
-            let aside = attempt.stuck.into_iter().map(|key| SetAside::new(key, reason, None));
-            tally.set_aside.extend(aside);
         } else {
-            work.push(Piece::stuck(attempt.stuck, piece.cap));
+            piece.still_there(attempt.stuck, attempt.rows, attempt.late)
+        };
+        match after {
+            After::SetAside(keys, reason) => {
+                tally.set_aside.extend(keys.into_iter().map(|key| SetAside::new(key, reason, None)));
+            }
+            After::Again(pieces) => work.extend(pieces),
+            After::Fail | After::SecondFirst(_) => {}
         }
     }
 
@@ -158,7 +164,8 @@ impl Cleaner<'_> {
         let mut full = false;
         let target = if piece.form == Form::Capped { Target::Capped(piece.cap) } else { Target::Whole };
         for leaf in truth.leaves.clone() {
-            self.limiter.statement().await;
+            self.limiter.statement(self.stop).await;
+            self.go_on()?;
             if truth.seen.elapsed() > FRESH {
                 truth = self.look(&truth.absent).await?;
             }

@@ -22,8 +22,6 @@ const STEP_KEYS: usize = 250;
 pub(crate) const MAX_ROWS: usize = 10_000;
 /// Rows the capped form touches at most, to begin with.
 const FIRST_CAP: usize = 2_000;
-/// Rows the capped form touches at least.
-pub(crate) const MIN_CAP: usize = 20;
 /// A weight of a fifth for the newest batch: a few batches decide, one does not.
 const NEWEST: f64 = 0.2;
 
@@ -68,7 +66,7 @@ impl Pace {
         match form {
             Form::Whole if slow => self.keys = (self.keys / 2).max(MIN_KEYS),
             Form::Whole if quick => self.keys = (self.keys + STEP_KEYS).min(MAX_KEYS),
-            Form::Capped | Form::Listed if slow => self.cap = (self.cap / 2).max(MIN_CAP),
+            Form::Capped | Form::Listed if slow => self.cap = (self.cap / 2).max(1),
             // Only a statement that was full says that a larger one would be quick too.
             Form::Capped | Form::Listed if quick && rows >= self.cap as u64 => {
                 self.cap = (self.cap + FIRST_CAP).min(MAX_ROWS)
@@ -94,7 +92,7 @@ impl Pace {
     /// A statement ran into its timeout.
     pub(crate) fn timed_out(&mut self) {
         self.keys = (self.keys / 2).max(MIN_KEYS);
-        self.cap = (self.cap / 2).max(MIN_CAP);
+        self.cap = (self.cap / 2).max(1);
     }
 }
 

@@ -130,7 +130,7 @@ impl Cleaner<'_> {
         self.points.pass(Point::LeafCleaned, consumer).await?;
         let rows = u64::try_from(row.get::<i64, _>("rows")).unwrap_or(0);
         self.pace.took(form, rows, began.elapsed());
-        self.limiter.rows(rows).await;
+        self.limiter.rows(rows, self.stop).await;
         let reached = if self.shape.same_database { locked_rows as u64 } else { rows };
         let full = rows > 0 && matches!(target, Target::Capped(cap) if reached >= cap as u64);
         Ok(LeafDone { rows, late: row.get("late"), may_swallow: row.get("may_swallow"), full })

@@ -81,9 +81,10 @@ impl Cleaner<'_> {
                 if Instant::now() >= until {
                     return Ok(Some(rows.max(1)));
                 }
-                let (slice, rest) = left.split_at(self.pace.cap().min(left.len()));
+                let (slice, rest) = left.split_at(self.pace.cap().min(self.limiter.most_rows()).min(left.len()));
                 left = rest;
-                self.limiter.statement().await;
+                self.limiter.statement(self.stop).await;
+                self.go_on()?;
                 let truth = self.look(keys).await?;
                 if truth.absent.is_empty() {
                     tally.resurrected += 1;

@@ -51,8 +51,8 @@ impl Turn<'_> {
             return Ok(quarantine);
         }
         let began = Instant::now();
-        let (away, limiter, points) = (self.away, self.limiter, self.points);
-        let mut cleaner = Cleaner { shape, lease, away, limiter, pace, points, denied_before };
+        let (away, limiter, points, stop) = (self.away, self.limiter, self.points, self.stop);
+        let mut cleaner = Cleaner { shape, lease, away, limiter, stop, pace, points, denied_before };
         let tally = cleaner.converge(keys.clone()).await?;
         effort.rows += tally.rows;
         self.pass(Point::RetriesDone).await?;
@@ -72,10 +72,10 @@ impl Turn<'_> {
         budget: Duration,
     ) -> Result<()> {
         let Some(key) = retry::due_wide(lease).await? else { return Ok(()) };
-        let (away, limiter, points) = (self.away, self.limiter, self.points);
+        let (away, limiter, points, stop) = (self.away, self.limiter, self.points, self.stop);
         let began = Instant::now();
         let mut tally = Tally::default();
-        let mut cleaner = Cleaner { shape, lease, away, limiter, pace, points, denied_before: HashSet::new() };
+        let mut cleaner = Cleaner { shape, lease, away, limiter, stop, pace, points, denied_before: HashSet::new() };
         let end = match cleaner.clean_wide(&key, budget.min(WIDE_AT_MOST), &mut tally).await {
             Ok(end) => end,
             Err(error) => match classify(&error) {

@@ -262,8 +262,13 @@ impl Turn<'_> {
         error: Error,
     ) -> Result<WindowEnd> {
         if error.kind != ErrorKind::Crashed && error.kind != ErrorKind::LeaseLost {
-            // The batch's own error is what is reported; a failure here only repeats work.
-            let _ = self.advance(lease, done, &mut progress, since).await;
+            let kept = self.advance(lease, done, &mut progress, since).await;
+            // The batch's own error is what is reported; a failure here only repeats work. But who died is dead.
+            if let Err(end) = kept
+                && matches!(end.kind, ErrorKind::Crashed | ErrorKind::LeaseLost)
+            {
+                return Err(end);
+            }
         }
         Err(error)
     }
@@ -281,9 +286,9 @@ impl Turn<'_> {
         keys: Vec<crate::key::Key>,
         pace: &mut Pace,
     ) -> Result<Tally> {
-        let (away, limiter, points) = (self.away, self.limiter, self.points);
+        let (away, limiter, points, stop) = (self.away, self.limiter, self.points, self.stop);
         let denied_before = std::collections::HashSet::new();
-        Cleaner { shape, lease, away, limiter, pace, points, denied_before }.converge(keys).await
+        Cleaner { shape, lease, away, limiter, stop, pace, points, denied_before }.converge(keys).await
     }
 
     async fn state(&self, lease: &Lease) -> Result<State> {
@@ -306,7 +311,8 @@ impl Turn<'_> {
     }
 
     fn unknown_payload(&self) -> Error {
-        Error::refused("the key log holds an entry that this version does not know; it is left in place")
+        let message = "the key log holds an entry that this version does not know; it is left in place";
+        Error::new(ErrorKind::NotInstalled, message)
             .in_database(self.home.name())
             .for_definition(&self.definition.name)
             .with_hint("run the newer version that wrote it")

@@ -28,6 +28,8 @@ pub const AGREES: &str = include_str!("../../pair/agrees.sql");
 pub const OFFER_NONCE: &str = include_str!("../../pair/offer_nonce.sql");
 /// The child's side of the exchange.
 pub const TAKE_NONCE: &str = include_str!("../../pair/take_nonce.sql");
+/// The last step of the exchange.
+pub const CONFIRM_NONCE: &str = include_str!("../../pair/confirm_nonce.sql");
 /// A lock that only the same database sees.
 pub const HOLD_PROBE: &str = include_str!("../../pair/hold_probe.sql");
 

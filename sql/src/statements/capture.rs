@@ -24,6 +24,8 @@ pub const SCHEMA: &[&str] = &[
 pub const HOLD_INSTALL_LOCK: &str = include_str!("../../capture/hold_install_lock.sql");
 /// How much of the schema is there.
 pub const READ_SCHEMA: &str = include_str!("../../capture/read_schema.sql");
+/// Whether this role may change schema lfk, and whose it is.
+pub const MAY_CHANGE_SCHEMA: &str = include_str!("../../capture/may_change_schema.sql");
 /// Whether the cluster's identifier may be read.
 pub const MAY_READ_SYSTEM: &str = include_str!("../../capture/may_read_system.sql");
 /// The cluster's identifier.
@@ -44,6 +46,8 @@ pub const READ_INSTALLED_PEER: &str = include_str!("../../capture/read_peer.sql"
 pub const INSERT_PEER: &str = include_str!("../../capture/insert_peer.sql");
 /// Another child on the child's side.
 pub const RENAME_PEER: &str = include_str!("../../capture/rename_peer.sql");
+/// The nonces that the child's side may have.
+pub const READ_NONCES: &str = include_str!("../../capture/read_nonces.sql");
 /// Forgets the child's side.
 pub const DELETE_PEER: &str = include_str!("../../capture/delete_peer.sql");
 /// Makes a definition.
