@@ -52,6 +52,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Schema,
     },
+    /// Print the least rights of the roles that install and work, as SQL, without a network
+    Grants(Grants),
     /// Let definitions clean, from the start of what the log keeps
     Activate(Activate),
     /// Let definitions count what they would do, and change nothing
@@ -143,6 +145,22 @@ pub(crate) enum Schema {
         #[arg(long)]
         down: bool,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Grants {
+    /// The role that runs `lfk install` and `lfk uninstall`
+    #[arg(long, value_name = "ROLE", default_value = "lfk_installer")]
+    pub(crate) installer: String,
+    /// The role that runs everything else
+    #[arg(long, value_name = "ROLE", default_value = "lfk_worker")]
+    pub(crate) worker: String,
+    /// Only for this database of the configuration [default: a section each]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) database: Option<String>,
+    /// Print what takes the rights back instead
+    #[arg(long)]
+    pub(crate) revoke: bool,
 }
 
 /// Some definitions by name, or all of the configuration.

@@ -2,6 +2,7 @@
 
 mod check_config;
 mod daemon;
+mod grants;
 mod install;
 mod plan;
 mod retry;
@@ -56,6 +57,7 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
         Command::Install => install::run(context).await,
         Command::Uninstall(uninstall) => uninstall::run(context, &uninstall).await,
         Command::Schema { command: Schema::Sql { down } } => schema::sql(context, down),
+        Command::Grants(roles) => grants::run(context, &roles),
         Command::Activate(Activate { chosen, from_now }) => {
             state::change(context, &chosen, State::Active, from_now).await
         }

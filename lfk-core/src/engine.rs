@@ -4,6 +4,9 @@
 //! finds that a consumer has work and gives it a turn ([`consumer`](crate::consumer)); the turn leases the cursor, opens a
 //! window and reads pages ([`cursor`](crate::cursor)); each batch converges ([`clean`](crate::clean)); the cursor moves on.
 
+#[cfg(feature = "sabotage")]
+mod as_role;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,7 +62,7 @@ pub struct Engine {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Inner {
     databases: Vec<Database>,
     definitions: Vec<LooseForeignKey>,
@@ -234,7 +237,7 @@ impl Engine {
     /// # Errors
     /// [`ErrorKind::Refused`] before the first change when `plan` refuses; otherwise when a database fails.
     pub async fn install(&self) -> Result<Vec<Installed>> {
-        refuse(&self.plan().await?)?;
+        refuse(&self.plan().await?, Finding::forbids_install)?;
         capture::install(self.databases(), self.definitions()).await
     }
 
@@ -266,7 +269,7 @@ impl Engine {
         let chosen = self.named(names)?;
         if state == State::Active {
             let wanted: Vec<LooseForeignKey> = chosen.iter().map(|d| (*d).clone()).collect();
-            refuse(&plan::plan(self.databases(), &wanted).await?)?;
+            refuse(&plan::plan(self.databases(), &wanted).await?, Finding::forbids_work)?;
         }
         let mut changes = Vec::new();
         for definition in chosen {
@@ -389,7 +392,7 @@ impl Engine {
     /// A database that is away is not refused: it is waited for.
     async fn refuse_what_is_known(&self) -> Result<()> {
         match self.plan().await {
-            Ok(plan) => refuse(&plan),
+            Ok(plan) => refuse(&plan, Finding::forbids_work),
             Err(error) if error.kind == ErrorKind::Unreachable => Ok(()),
             Err(error) => Err(error),
         }
@@ -467,8 +470,8 @@ impl Drop for Handle {
 }
 
 /// The first thing that forbids the work, as an error.
-fn refuse(plan: &Plan) -> Result<()> {
-    let refused = |d: &PlannedDefinition| d.findings.iter().find(|f| f.refuses).cloned();
+fn refuse(plan: &Plan, forbids: impl Fn(&Finding) -> bool) -> Result<()> {
+    let refused = |d: &PlannedDefinition| d.findings.iter().find(|f| forbids(f)).cloned();
     match plan.loose_foreign_keys.iter().find_map(|d| Some((d.name.clone(), refused(d)?))) {
         None => Ok(()),
         Some((name, Finding { message, remedy, .. })) => {

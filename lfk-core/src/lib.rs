@@ -18,6 +18,7 @@ mod points;
 mod relation;
 mod report;
 mod retry;
+mod roles;
 mod schedule;
 mod set_aside;
 mod signals;
@@ -32,7 +33,7 @@ pub use engine::{Builder, Engine, Handle};
 pub use error::{Error, ErrorKind, Result};
 pub use relation::Relation;
 pub use report::{
-    DefinitionStatus, Drained, Finding, Installed, Plan, PlannedDefinition, SetAsideChange, SetAsideFilter,
+    Concern, DefinitionStatus, Drained, Finding, Installed, Plan, PlannedDefinition, SetAsideChange, SetAsideFilter,
     SetAsideKey, SetAsideList, StateChange, Status, WorkerStatus,
 };
 

@@ -259,7 +259,7 @@ async fn exchange_nonce(
     }
     points.pass(Point::Paired, name).await?;
     let mut tx = lease.home.begin(Purpose::Log).await?;
-    sqlx::query(statements::CONFIRM_NONCE)
+    tx.query(statements::CONFIRM_NONCE)
         .bind(name)
         .bind(next)
         .execute(tx.conn())

@@ -56,6 +56,35 @@ pub struct Finding {
     pub message: String,
     /// What to do, one statement or sentence a line.
     pub remedy: Vec<String>,
+    /// Which step it is about: those who install need not be those who work.
+    pub concerns: Concern,
+}
+
+impl Finding {
+    /// Whether it forbids installing the definition as the role that was asked about.
+    #[must_use]
+    pub fn forbids_install(&self) -> bool {
+        self.refuses && self.concerns != Concern::Work
+    }
+
+    /// Whether it forbids working on the definition as the role that was asked about.
+    #[must_use]
+    pub fn forbids_work(&self) -> bool {
+        self.refuses && self.concerns != Concern::Install
+    }
+}
+
+/// The step that a finding is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Concern {
+    /// Installing and working.
+    Both,
+    /// Installing only: once the triggers are there, whoever works needs no right to make them.
+    Install,
+    /// Working only: whoever installs needs no right to change children.
+    Work,
 }
 
 /// What `install` did for one definition.

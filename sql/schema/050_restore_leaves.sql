@@ -15,6 +15,7 @@ DECLARE
   n integer;
   done text[] := '{}';
   attached boolean;
+  g record;
 BEGIN
   SELECT array_agg(m ORDER BY m) INTO missing FROM generate_series(0, 7) m
    WHERE NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = 'lfk.key_log'::regclass AND i.inhrelid = to_regclass(format('lfk.key_log_%s', m)));
@@ -74,6 +75,11 @@ BEGIN
     FOREACH n IN ARRAY missing LOOP
       EXECUTE format('ALTER TABLE lfk.key_log ATTACH PARTITION lfk.key_log_%s FOR VALUES IN (%s)', n, n);
       done := done || format('lfk.key_log_%s', n);
+    END LOOP;
+    -- Whoever may read and empty the log works on its leaves one by one.
+    FOR g IN SELECT d AS leaf, a.privilege_type, a.grantee FROM unnest(done) d, pg_class c, aclexplode(c.relacl) a
+              WHERE c.oid = 'lfk.key_log'::regclass AND a.grantee <> c.relowner AND a.grantee <> 0 LOOP
+      EXECUTE format('GRANT %s ON %s TO %s', g.privilege_type, g.leaf, g.grantee::regrole);
     END LOOP;
   EXCEPTION
     WHEN lock_not_available OR deadlock_detected THEN

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use lfk_core::OnDelete;
 use lfk_tests::Pair;
-use lfk_tests::scenario::loose;
+use lfk_tests::scenario::{installed, loose};
 
 use crate::capture_support::{database, forget, fruits, in_both, lines, logged, rows, run};
 
@@ -233,7 +233,7 @@ async fn c01_two_definitions_on_one_parent_log_each_key_once() -> Result<()> {
     .await?;
     let apples = loose("trees(id)", "apples(tree_id)", OnDelete::Delete)?;
     let nests = loose("trees(id)", "nests(tree_id)", OnDelete::SetNull)?;
-    pair.engine([apples, nests])?.install().await?;
+    installed(pair.engine([apples, nests])?).await?;
     pair.main.execute("DELETE FROM trees WHERE id = 1").await?;
     assert_eq!(logged(&pair.main).await?, ["trees d 1"]);
     Ok(())

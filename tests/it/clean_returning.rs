@@ -4,7 +4,7 @@ use anyhow::Result;
 use lfk_core::sabotage::Point;
 use lfk_core::{Engine, LooseForeignKey, OnDelete};
 use lfk_tests::Pair;
-use lfk_tests::scenario::{activate, active, drain, loose};
+use lfk_tests::scenario::{activate, active, drain, installed, loose};
 
 use crate::clean_support::{
     ALL_BUILDS, BUILDS, Interference, PROJECTS, Place, THOUSAND_BUILDS, THOUSAND_PROJECTS, activated, builder, status,
@@ -51,8 +51,7 @@ async fn l02_only_those_that_came_back_are_spared() -> Result<()> {
 #[tokio::test]
 async fn l02_a_parent_that_came_back_while_observed_keeps_its_children() -> Result<()> {
     let pair = Pair::with_schema(PROJECTS, BUILDS).await?;
-    let engine = pair.engine([builds(OnDelete::SetNull)?])?;
-    engine.install().await?;
+    let engine = installed(pair.engine([builds(OnDelete::SetNull)?])?).await?;
     pair.main.execute("DELETE FROM projects WHERE id = 1").await?;
     drain(&engine).await?;
     pair.main.execute("INSERT INTO projects VALUES (1, 'again')").await?;

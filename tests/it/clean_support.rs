@@ -80,8 +80,7 @@ pub async fn activated(
     builder: Builder,
     definitions: impl IntoIterator<Item = LooseForeignKey> + Send,
 ) -> Result<Engine> {
-    let engine = builder.definitions(definitions).build()?;
-    engine.install().await?;
+    let engine = scenario::installed(builder.definitions(definitions).build()?).await?;
     scenario::activate(&engine).await?;
     Ok(engine)
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use lfk_core::sabotage::Point;
 use lfk_core::{Database, Drained, Engine, Limits, LooseForeignKey, OnDelete, State};
 use lfk_tests::Pair;
-use lfk_tests::scenario::{PATIENCE, activate, active, drain, loose};
+use lfk_tests::scenario::{PATIENCE, activate, active, drain, installed, loose};
 
 use crate::clean_support::{ALL_BUILDS, BUILDS, Interference, PROJECTS, activated, builder, status, table};
 
@@ -108,8 +108,7 @@ async fn l16_one_paused_definition_holds_up_no_other() -> Result<()> {
 #[tokio::test]
 async fn l16_observing_counts_and_changes_nothing_and_activating_cleans_what_was_observed() -> Result<()> {
     let pair = Pair::with_schema(PROJECTS, BUILDS).await?;
-    let engine = pair.engine([builds()?])?;
-    engine.install().await?;
+    let engine = installed(pair.engine([builds()?])?).await?;
     pair.main.execute("DELETE FROM projects WHERE id = 1").await?;
     drain(&engine).await?;
     assert_eq!(table(&pair.ci, "builds").await?, ALL_BUILDS);
@@ -127,8 +126,7 @@ async fn l16_observing_counts_and_changes_nothing_and_activating_cleans_what_was
 #[tokio::test]
 async fn l16_activating_from_now_skips_what_was_observed() -> Result<()> {
     let pair = Pair::with_schema(PROJECTS, BUILDS).await?;
-    let engine = pair.engine([builds()?])?;
-    engine.install().await?;
+    let engine = installed(pair.engine([builds()?])?).await?;
     pair.main.execute("DELETE FROM projects WHERE id = 1").await?;
     drain(&engine).await?;
     // This one nobody has looked at yet.

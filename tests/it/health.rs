@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use lfk_core::{Engine, LooseForeignKey, OnDelete, State};
-use lfk_tests::scenario::{PATIENCE, active, drain, loose};
+use lfk_tests::scenario::{PATIENCE, active, drain, installed, loose};
 use lfk_tests::{Cli, Pair, TestDb, eventually};
 use sqlx::{Connection as _, PgConnection};
 
@@ -228,8 +228,7 @@ async fn not_drained(main: &TestDb) -> Result<Option<String>> {
 async fn s01_a_migration_may_assert_that_nothing_is_left() -> Result<()> {
     let steps = "CREATE TABLE steps (build_id bigint REFERENCES builds); INSERT INTO steps VALUES (21);";
     let pair = Pair::with_schema(PROJECTS, &format!("{BUILDS} {steps}")).await?;
-    let engine = builder(&pair)?.quarantine_after(2).definitions([builds()?]).build()?;
-    engine.install().await?;
+    let engine = installed(builder(&pair)?.quarantine_after(2).definitions([builds()?]).build()?).await?;
     let said = not_drained(&pair.main).await?.context("observing is no cleaning")?;
     assert!(said.contains("it observes and cleans nothing"), "{said}");
     engine.set_state(&[NAME.to_owned()], State::Active, false).await?;

@@ -208,7 +208,7 @@ pub fn engine(databases: &[(&str, &str)], definitions: impl IntoIterator<Item = 
 }
 
 #[expect(clippy::disallowed_methods, reason = "the SQL of tests is written in tests; this is its one door")]
-fn trusted(sql: &str) -> SqlStr {
+pub(crate) fn trusted(sql: &str) -> SqlStr {
     AssertSqlSafe(sql.to_owned()).into_sql_str()
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use lfk_core::{Drained, Engine, LooseForeignKey, OnDelete, State};
 
-use crate::{Pair, TestDb};
+use crate::{Pair, TestDb, roles};
 
 /// How long a drain may take before a test gives up. Generous: it is a bound, never a measure.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -23,9 +23,21 @@ pub fn loose(parent: &str, child: &str, on_delete: OnDelete) -> Result<LooseFore
 /// # Errors
 /// When the engine refuses or a database fails.
 pub async fn active(pair: &Pair, definitions: impl IntoIterator<Item = LooseForeignKey>) -> Result<Engine> {
-    let engine = pair.engine(definitions)?;
-    engine.install().await?;
+    let engine = installed(pair.engine(definitions)?).await?;
     activate(&engine).await?;
+    Ok(engine)
+}
+
+/// Installs an engine, and answers with the engine that is to work: with `LFK_TEST_ROLES=least` it is another role, and both
+/// have only the rights that `lfk grants` prints.
+///
+/// # Errors
+/// When the engine refuses or a database fails.
+pub async fn installed(engine: Engine) -> Result<Engine> {
+    if roles::least_everywhere() {
+        return roles::with_least_rights(&engine).await;
+    }
+    engine.install().await?;
     Ok(engine)
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lfk_core::Engine;
+use lfk_core::{Engine, Finding};
 
 use crate::commands::plan::refuse_what_plan_refuses;
 use crate::commands::{Context, Outcome};
@@ -62,9 +62,9 @@ pub(super) async fn run(context: &Context, mut signals: Signals) -> Outcome {
 /// Refuses what `plan` refuses. A database that cannot be asked now is left to the engine, which waits for it.
 async fn refuse_at_start(engine: &Engine) -> Result<(), Failure> {
     let names = chosen(engine, &[])?;
-    match tokio::time::timeout(PLAN_AT_MOST, refuse_what_plan_refuses(engine, &names)).await {
+    match tokio::time::timeout(PLAN_AT_MOST, refuse_what_plan_refuses(engine, &names, Finding::forbids_work)).await {
         Ok(Err(failure)) if failure.exit != Exit::Runtime => Err(failure),
-        Ok(Ok(())) => Ok(()),
+        Ok(Ok(_)) => Ok(()),
         Ok(Err(failure)) => {
             for complaint in &failure.complaints {
                 tracing::warn!("the plan could not be made before starting: {}", complaint.message);

@@ -1,12 +1,12 @@
 //! `lfk install`.
 
-use lfk_core::{Installed, State};
+use lfk_core::{Finding, Installed, State};
 use serde::Serialize;
 
 use crate::commands::plan::refuse_what_plan_refuses;
 use crate::commands::{Context, Outcome};
 use crate::config::chosen;
-use crate::exit::Exit;
+use crate::exit::{Exit, say};
 use crate::output;
 
 #[derive(Debug, Serialize)]
@@ -17,9 +17,12 @@ struct Answer {
 pub(super) async fn run(context: &Context) -> Outcome {
     let names = chosen(&context.engine, &[])?;
     // The engine refuses the same by itself; asked here, every finding is told with its remedy.
-    refuse_what_plan_refuses(&context.engine, &names).await?;
+    let later = refuse_what_plan_refuses(&context.engine, &names, Finding::forbids_install).await?;
     let answer = Answer { loose_foreign_keys: context.engine.install().await? };
     output::answer(context.format, &answer, text)?;
+    for complaint in later {
+        say(&format!("note: this role could install, and could not work: {}", complaint.message));
+    }
     Ok(Exit::Ok)
 }
 

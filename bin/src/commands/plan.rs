@@ -31,16 +31,23 @@ pub(super) async fn run(context: &Context) -> Outcome {
     Err(Failure::new(Exit::Refused, complaint))
 }
 
-/// Fails with everything that forbids the work on the named definitions, each with its remedy.
-pub(super) async fn refuse_what_plan_refuses(engine: &Engine, names: &[String]) -> Result<(), Failure> {
+/// Fails with everything that forbids a step on the named definitions, each with its remedy. Answers with what forbids only
+/// another step.
+pub(super) async fn refuse_what_plan_refuses(
+    engine: &Engine,
+    names: &[String],
+    forbids: fn(&Finding) -> bool,
+) -> Result<Vec<Complaint>, Failure> {
     let plan = engine.plan().await?;
-    let complaints: Vec<Complaint> = plan
-        .loose_foreign_keys
-        .iter()
-        .filter(|d| names.contains(&d.name))
-        .flat_map(|d| d.findings.iter().filter(|f| f.refuses).map(move |f| complaint(d, f)))
-        .collect();
-    if complaints.is_empty() { Ok(()) } else { Err(Failure { exit: Exit::Refused, complaints }) }
+    let named = plan.loose_foreign_keys.iter().filter(|d| names.contains(&d.name));
+    let refusals = named.flat_map(|d| d.findings.iter().filter(|f| f.refuses).map(move |f| (d, f)));
+    let (here, elsewhere): (Vec<_>, Vec<_>) = refusals.partition(|(_, f)| forbids(f));
+    let complaints = |all: Vec<(&PlannedDefinition, &Finding)>| all.into_iter().map(|(d, f)| complaint(d, f)).collect();
+    if here.is_empty() {
+        Ok(complaints(elsewhere))
+    } else {
+        Err(Failure { exit: Exit::Refused, complaints: complaints(here) })
+    }
 }
 
 fn complaint(definition: &PlannedDefinition, finding: &Finding) -> Complaint {

@@ -1,6 +1,6 @@
 //! `lfk activate`, `lfk observe` and `lfk pause`.
 
-use lfk_core::{State, StateChange};
+use lfk_core::{Finding, State, StateChange};
 use serde::Serialize;
 
 use crate::cli::Chosen;
@@ -18,7 +18,7 @@ struct Answer {
 pub(super) async fn change(context: &Context, which: &Chosen, to: State, from_now: bool) -> Outcome {
     let names = chosen(&context.engine, &which.names)?;
     if to == State::Active {
-        refuse_what_plan_refuses(&context.engine, &names).await?;
+        refuse_what_plan_refuses(&context.engine, &names, Finding::forbids_work).await?;
     }
     let answer = Answer { loose_foreign_keys: context.engine.set_state(&names, to, from_now).await? };
     output::answer(context.format, &answer, text)?;

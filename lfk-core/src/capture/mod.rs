@@ -23,6 +23,7 @@
 //! that is retiring, at any later time, finishes it. A definition whose peer row is gone refuses to work, so a crash
 //! after the first step cleans nothing.
 
+mod grants;
 mod install;
 mod schema;
 mod script;
@@ -38,6 +39,7 @@ use crate::database::{Database, Purpose};
 use crate::definition::LooseForeignKey;
 use crate::error::{Error, ErrorKind, Result};
 
+pub(crate) use grants::grants;
 pub(crate) use install::install;
 pub(crate) use script::schema_sql;
 pub(crate) use uninstall::uninstall;

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 
 /// The schema and the identity row of one database. Answers with its identity.
 pub(super) async fn prepare(database: &Database) -> Result<Uuid> {
+    refuse_another_owner(database).await?;
     if let Some(id) = identify(database).await? {
         return Ok(id);
     }
@@ -25,6 +26,23 @@ pub(super) async fn prepare(database: &Database) -> Result<Uuid> {
             .in_database(database.name())
             .with_hint("run `lfk install` again")
     })
+}
+
+/// Only one role installs in a database. Whoever works there may be another, without the rights to change anything.
+async fn refuse_another_owner(database: &Database) -> Result<()> {
+    let mut tx = database.begin(Purpose::Admin).await?;
+    let owner = tx.query(statements::MAY_CHANGE_SCHEMA).fetch_optional(tx.conn()).await;
+    let owner = owner.map_err(|e| database.error(e))?;
+    tx.commit().await?;
+    match owner {
+        Some(row) if !row.get::<bool, _>("may") => {
+            let owner: String = row.get("owner");
+            Err(Error::refused(format!("schema lfk belongs to {owner}, who installed it"))
+                .in_database(database.name())
+                .with_hint(format!("run `lfk install` as {owner}, or as a member of that role")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The identity of a database whose schema is finished and of our version.

@@ -78,7 +78,7 @@ fn write_down(out: &mut String, database: &Database, definitions: &[LooseForeign
     let _ = writeln!(out, "{}\n", statements::SCRIPT_DROP.render(&[]).as_str());
 }
 
-fn table(relation: &Relation) -> Piece {
+pub(super) fn table(relation: &Relation) -> Piece {
     Piece::literal(relation.table.to_string())
 }
 
@@ -93,6 +93,6 @@ fn columns(relation: &Relation) -> Piece {
 }
 
 /// A name inside a comment line must not end it.
-fn comment(name: &str) -> String {
+pub(super) fn comment(name: &str) -> String {
     name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

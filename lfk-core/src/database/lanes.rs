@@ -98,6 +98,16 @@ impl Lanes {
         Self::new(Arc::clone(&self.options), pooler)
     }
 
+    #[cfg(feature = "sabotage")]
+    pub(super) fn as_role(&self, role: &str) -> Self {
+        Self::new(Arc::new(self.options.as_ref().clone().username(role)), self.pooler)
+    }
+
+    #[cfg(feature = "sabotage")]
+    pub(super) fn options(&self) -> &PgConnectOptions {
+        &self.options
+    }
+
     pub(super) async fn acquire(&self) -> Result<Leased, sqlx::Error> {
         let permit = tokio::time::timeout(ACQUIRE_TIMEOUT, Arc::clone(&self.shared.permits).acquire_owned());
         let permit = match permit.await {

@@ -186,6 +186,26 @@ impl Database {
         self.pooler
     }
 
+    /// The same database for another role, over connections of its own. For tests; a pool of the caller's stays as it is.
+    #[cfg(feature = "sabotage")]
+    #[must_use]
+    pub fn as_role(mut self, role: &str) -> Self {
+        if let Connections::Own(lanes) = &self.connections {
+            self.connections = Connections::Own(lanes.as_role(role));
+        }
+        self
+    }
+
+    /// The URL without role and password. For tests; nothing for a pool of the caller's.
+    #[cfg(feature = "sabotage")]
+    #[must_use]
+    pub fn address(&self) -> Option<String> {
+        let Connections::Own(lanes) = &self.connections else { return None };
+        let options = lanes.options();
+        let database = options.get_database()?;
+        Some(format!("{}:{}/{database}", options.get_host(), options.get_port()))
+    }
+
     pub(crate) async fn begin(&self, purpose: Purpose) -> Result<Tx> {
         match &self.connections {
             Connections::Given(pool) => {

@@ -23,6 +23,11 @@ pub(super) struct Server {
     pub may_create_schema: bool,
     /// Absent while schema lfk is.
     pub may_create_in_lfk: Option<bool>,
+    pub may_use_lfk: bool,
+    /// Whether the role may do with the tables of schema lfk what a worker does at the parent's end. Absent while they are.
+    pub may_read_log: Option<bool>,
+    /// The same at the child's end.
+    pub may_answer_peers: Option<bool>,
     /// Absent when the schema of the table is.
     pub may_use_schema: Option<bool>,
 }
@@ -247,6 +252,9 @@ fn server(row: &PgRow) -> Result<Server, sqlx::Error> {
         replication_role: row.try_get("replication_role")?,
         may_create_schema: row.try_get("may_create_schema")?,
         may_create_in_lfk: row.try_get("may_create_in_lfk")?,
+        may_use_lfk: row.try_get("may_use_lfk")?,
+        may_read_log: row.try_get("may_read_log")?,
+        may_answer_peers: row.try_get("may_answer_peers")?,
         may_use_schema: row.try_get("may_use_schema")?,
     })
 }

@@ -3,17 +3,23 @@
 use lfk_sql::{Ident, TableName};
 
 use crate::relation::plain;
-use crate::report::Finding;
+use crate::report::{Concern, Finding};
 
 impl Finding {
     /// Something that forbids the work.
     pub(super) fn refusal(code: &'static str, message: impl Into<String>) -> Self {
-        Self { refuses: true, code, message: message.into(), remedy: Vec::new() }
+        Self { refuses: true, code, message: message.into(), remedy: Vec::new(), concerns: Concern::Both }
     }
 
     /// Something to know.
     pub(super) fn note(code: &'static str, message: impl Into<String>) -> Self {
-        Self { refuses: false, code, message: message.into(), remedy: Vec::new() }
+        Self { refuses: false, code, message: message.into(), remedy: Vec::new(), concerns: Concern::Both }
+    }
+
+    /// Says that it is about one step only.
+    pub(super) fn about(mut self, concerns: Concern) -> Self {
+        self.concerns = concerns;
+        self
     }
 
     /// Adds a line to the remedy.

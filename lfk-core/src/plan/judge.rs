@@ -5,7 +5,7 @@ use lfk_sql::Ident;
 use super::catalog::End;
 use super::finding::{column_text, nearest, some_of, sql_name, table_text};
 use crate::relation::Relation;
-use crate::report::Finding;
+use crate::report::{Concern, Finding};
 
 /// The oldest server that has what lfk uses.
 const OLDEST_SERVER: i64 = 150_000;
@@ -135,7 +135,7 @@ fn judge_kind(relation: &Relation, end: &End) -> Option<Finding> {
 }
 
 /// `GRANT USAGE ON SCHEMA`, when a role without it would be told that the table is not there.
-pub(super) fn judge_schema_usage(end: &End, findings: &mut Vec<Finding>) {
+pub(super) fn judge_schema_usage(end: &End, concerns: Concern, findings: &mut Vec<Finding>) {
     let mut schemas: Vec<&Ident> = end.members.iter().filter(|m| !m.may_use_schema).map(|m| &m.name.schema).collect();
     schemas.sort();
     schemas.dedup();
@@ -143,7 +143,9 @@ pub(super) fn judge_schema_usage(end: &End, findings: &mut Vec<Finding>) {
         let (schema, role) = (sql_name(schema), &end.server.role);
         let message = format!("{role} may not use schema {schema}");
         findings.push(
-            Finding::refusal("missing_privilege", message).remedy(format!("GRANT USAGE ON SCHEMA {schema} TO {role};")),
+            Finding::refusal("missing_privilege", message)
+                .remedy(format!("GRANT USAGE ON SCHEMA {schema} TO {role};"))
+                .about(concerns),
         );
     }
 }
@@ -162,7 +164,21 @@ pub(super) fn judge_lfk_schema(relation: &Relation, end: &End, makes_functions: 
         _ => return,
     };
     let message = format!("{role} may not {what} in database {database}");
-    findings.push(Finding::refusal("missing_privilege", message).remedy(remedy));
+    findings.push(Finding::refusal("missing_privilege", message).remedy(remedy).about(Concern::Install));
+}
+
+/// Whoever works and did not install needs rights on what was installed.
+pub(super) fn judge_lfk_tables(relation: &Relation, end: &End, may_work: Option<bool>, findings: &mut Vec<Finding>) {
+    if end.server.may_create_in_lfk.is_none() || (end.server.may_use_lfk && may_work != Some(false)) {
+        return;
+    }
+    let (role, database) = (&end.server.role, &relation.database);
+    let message = format!("{role} may not work with the tables of schema lfk in database {database}");
+    findings.push(
+        Finding::refusal("missing_privilege", message)
+            .remedy("run what `lfk grants` prints for the role that works, as the role that installed")
+            .about(Concern::Work),
+    );
 }
 
 /// A policy that hides rows makes every statement of ours an error, because `row_security` is off.
@@ -178,6 +194,7 @@ pub(super) fn row_security_refusal(end: &End, tables: &[String]) -> Option<Findi
     Some(
         Finding::refusal("row_security", message)
             .remedy(format!("ALTER ROLE {role} BYPASSRLS;"))
-            .remedy("or let lfk connect as the table's owner, if the table does not have FORCE ROW LEVEL SECURITY"),
+            .remedy("or let lfk connect as the table's owner, if the table does not have FORCE ROW LEVEL SECURITY")
+            .about(Concern::Work),
     )
 }

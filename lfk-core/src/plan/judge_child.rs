@@ -5,10 +5,10 @@ use lfk_sql::Ident;
 use super::catalog::{Column, End, Member};
 use super::finding::{column_text, some_of, sql_name, table_text};
 use super::index;
-use super::judge::{judge_common, judge_lfk_schema, judge_schema_usage, row_security_refusal};
+use super::judge::{judge_common, judge_lfk_schema, judge_lfk_tables, judge_schema_usage, row_security_refusal};
 use super::key_type::KeyType;
 use crate::definition::{LooseForeignKey, OnDelete};
-use crate::report::Finding;
+use crate::report::{Concern, Finding};
 
 /// A declared value that the child's database could not read as the column's type.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(super) struct Unreadable {
 }
 
 /// All columns of the child that a definition names, each once.
-pub(super) fn child_columns(definition: &LooseForeignKey) -> Vec<&Ident> {
+pub(crate) fn child_columns(definition: &LooseForeignKey) -> Vec<&Ident> {
     let mut columns: Vec<&Ident> = definition.child.columns.iter().collect();
     let set = changed_columns(definition);
     for column in definition.condition.iter().map(|(c, _)| c).chain(set) {
@@ -37,6 +37,12 @@ pub(super) fn changed_columns(definition: &LooseForeignKey) -> Vec<&Ident> {
         OnDelete::SetNull => definition.child.columns.iter().collect(),
         OnDelete::Set(values) => values.iter().map(|(c, _)| c).collect(),
     }
+}
+
+/// The columns on which the role needs UPDATE: locking a row takes it on some column, also for a delete.
+pub(crate) fn written_columns(definition: &LooseForeignKey) -> Vec<&Ident> {
+    let changed = changed_columns(definition);
+    if changed.is_empty() { definition.child.columns.iter().take(1).collect() } else { changed }
 }
 
 /// Judges the child's end. `unreadable` are the declared values that its database refused.
@@ -202,8 +208,9 @@ fn judge_rules(definition: &LooseForeignKey, child: &End) -> Option<Finding> {
 
 /// What the worker's statements need on each leaf: they name the leaves, so rights on the root do not help.
 fn judge_privileges(definition: &LooseForeignKey, child: &End, findings: &mut Vec<Finding>) {
-    judge_schema_usage(child, findings);
+    judge_schema_usage(child, Concern::Work, findings);
     judge_lfk_schema(&definition.child, child, false, findings);
+    judge_lfk_tables(&definition.child, child, child.server.may_answer_peers, findings);
     let role = &child.server.role;
     let (mut tables, mut grants) = (Vec::new(), Vec::new());
     for leaf in child.leaves() {
@@ -216,7 +223,7 @@ fn judge_privileges(definition: &LooseForeignKey, child: &End, findings: &mut Ve
     }
     if !tables.is_empty() {
         let message = format!("{role} lacks privileges on {}", some_of(&tables));
-        findings.push(Finding::refusal("missing_privilege", message).remedies(grants));
+        findings.push(Finding::refusal("missing_privilege", message).remedies(grants).about(Concern::Work));
     }
 }
 
@@ -233,9 +240,7 @@ fn missing_privileges(definition: &LooseForeignKey, child: &End, leaf: &Member) 
     if !read.is_empty() {
         missing.push(format!("SELECT ({})", read.join(", ")));
     }
-    // Locking a row needs UPDATE on some column of it, also for a delete.
-    let mut written: Vec<&Ident> = definition.child.columns.iter().collect();
-    written.extend(changed_columns(definition).into_iter().filter(|c| !definition.child.columns.contains(c)));
+    let written = written_columns(definition);
     let unwritten: Vec<String> =
         written.into_iter().filter(|c| facts(c).is_some_and(|c| !c.may_update)).map(sql_name).collect();
     if !unwritten.is_empty() {

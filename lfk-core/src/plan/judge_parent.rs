@@ -7,10 +7,10 @@ use lfk_sql::Ident;
 use super::catalog::{End, Index, Member};
 use super::finding::{column_list, column_text, some_of, sql_name, table_text};
 use super::index;
-use super::judge::{judge_common, judge_lfk_schema, judge_schema_usage, row_security_refusal};
+use super::judge::{judge_common, judge_lfk_schema, judge_lfk_tables, judge_schema_usage, row_security_refusal};
 use super::key_type::KeyType;
 use crate::definition::LooseForeignKey;
-use crate::report::Finding;
+use crate::report::{Concern, Finding};
 
 /// Judges the parent's end.
 pub(super) fn judge_parent(definition: &LooseForeignKey, parent: &End) -> Vec<Finding> {
@@ -94,16 +94,18 @@ fn unique_columns(index: &Index) -> Option<BTreeSet<&str>> {
 }
 
 fn judge_privileges(definition: &LooseForeignKey, parent: &End, root: &Member, findings: &mut Vec<Finding>) {
-    judge_schema_usage(parent, findings);
+    judge_schema_usage(parent, Concern::Both, findings);
     let role = &parent.server.role;
     let refusal = |what: String| Finding::refusal("missing_privilege", format!("{role} may not {what}"));
     let uncovered: Vec<&Member> = parent.members.iter().filter(|m| !m.covered && m.kind != "f").collect();
     let no_trigger: Vec<String> = uncovered.iter().filter(|m| !m.may_trigger).map(|m| table_text(&m.name)).collect();
     if !no_trigger.is_empty() {
         let grants = no_trigger.iter().map(|t| format!("GRANT TRIGGER ON {t} TO {role};"));
-        findings.push(refusal(format!("create triggers on {}", some_of(&no_trigger))).remedies(grants));
+        let finding = refusal(format!("create triggers on {}", some_of(&no_trigger))).remedies(grants);
+        findings.push(finding.about(Concern::Install));
     }
     judge_lfk_schema(&definition.parent, parent, !uncovered.is_empty(), findings);
+    judge_lfk_tables(&definition.parent, parent, parent.server.may_read_log, findings);
     let unread: Vec<&Ident> =
         definition.parent.columns.iter().filter(|c| parent.column(root, c).is_some_and(|c| !c.may_select)).collect();
     if !unread.is_empty() {
@@ -111,6 +113,7 @@ fn judge_privileges(definition: &LooseForeignKey, parent: &End, root: &Member, f
         let columns: Vec<String> = unread.iter().map(|c| sql_name(c)).collect();
         let columns = columns.join(", ");
         let grant = format!("GRANT SELECT ({columns}) ON {table} TO {role};");
-        findings.push(refusal(format!("read {table}({columns}), to see which parents are still there")).remedy(grant));
+        let finding = refusal(format!("read {table}({columns}), to see which parents are still there")).remedy(grant);
+        findings.push(finding.about(Concern::Work));
     }
 }

@@ -9,6 +9,7 @@ mod judge_parent;
 mod key_type;
 mod predicate;
 
+pub(crate) use judge_child::{child_columns, written_columns};
 pub(crate) use key_type::KeyType;
 
 use lfk_sql::Ident;
@@ -36,7 +37,7 @@ async fn plan_one(databases: &[Database], definition: &LooseForeignKey) -> Resul
     let parent_database = database(databases, &definition.parent.database)?;
     let parent = catalog::read(parent_database, &definition.parent, &parent_columns).await?;
     let child_database = database(databases, &definition.child.database)?;
-    let child_columns = judge_child::child_columns(definition);
+    let child_columns = child_columns(definition);
     let child = catalog::read(child_database, &definition.child, &child_columns).await?;
     let unreadable = try_values(child_database, definition, &child).await?;
     Ok(judged(definition, &parent, &child, &unreadable))

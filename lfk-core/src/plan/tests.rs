@@ -23,6 +23,7 @@ fn server() -> Server {
         replication_role: "origin".to_owned(),
         may_create_schema: true,
         may_use_schema: Some(true),
+        may_use_lfk: true,
         ..Server::default()
     }
 }

@@ -1,0 +1,2 @@
+-- Purpose: fragment: a column in a list.
+"{column}"

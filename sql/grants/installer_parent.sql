@@ -1,0 +1,18 @@
+-- Purpose: lets the installer put triggers on a parent and on everything below it, in the printed script.
+-- Locks: none that anybody waits for. Repeat: yes; also for new partitions, unless the installer owns them.
+GRANT USAGE ON SCHEMA "{schema}" TO "{role}";
+DO $do$
+DECLARE
+  part pg_catalog.regclass;
+BEGIN
+  FOR part IN
+    WITH RECURSIVE tree(oid) AS (
+      SELECT '{table}'::pg_catalog.regclass::pg_catalog.oid
+      UNION
+      SELECT i.inhrelid FROM tree t JOIN pg_catalog.pg_inherits i ON i.inhparent = t.oid
+    )
+    SELECT t.oid FROM tree t JOIN pg_catalog.pg_class c ON c.oid = t.oid WHERE c.relkind IN ('r', 'p')
+  LOOP
+    EXECUTE pg_catalog.format('GRANT TRIGGER ON TABLE %s TO %s', part, '{role_name}');
+  END LOOP;
+END $do$;

@@ -1,0 +1,19 @@
+-- Purpose: lets the worker find, lock and change children, in the printed script. Its statements name the leaves, where rights
+--   on the root do not help, and find rows by ctid; locking a row needs UPDATE on one of its columns. Sweeps read the root.
+-- Locks: none that anybody waits for. Repeat: yes; also for new partitions.
+GRANT USAGE ON SCHEMA "{schema}" TO "{role}";
+DO $do$
+DECLARE
+  part pg_catalog.regclass;
+BEGIN
+  FOR part IN
+    WITH RECURSIVE tree(oid) AS (
+      SELECT '{table}'::pg_catalog.regclass::pg_catalog.oid
+      UNION
+      SELECT i.inhrelid FROM tree t JOIN pg_catalog.pg_inherits i ON i.inhparent = t.oid
+    )
+    SELECT t.oid FROM tree t JOIN pg_catalog.pg_class c ON c.oid = t.oid WHERE c.relkind IN ('r', 'p')
+  LOOP
+    EXECUTE pg_catalog.format('GRANT SELECT (ctid, %s), UPDATE (%s) ON TABLE %s TO %s', '{read}', '{written}', part, '{role_name}');
+  END LOOP;
+END $do$;
