@@ -223,44 +223,65 @@ async fn exchange_nonce(
     home_identity: Uuid,
     points: &Points,
 ) -> Result<()> {
-    let name = &definition.name;
-    let seen = read_peer(definition, away, home_identity).await?;
-    let next = Uuid::new_v4();
+    for _ in 0..COMPARISONS {
+        let seen = read_peer(definition, away, home_identity).await?;
+        let Some(next) = offer(definition, lease, seen).await? else {
+            // A worker that lost its lease may have finished its exchange just now: only a side that stays as it was is a copy.
+            if read_peer(definition, away, home_identity).await? == seen {
+                return Err(refused(definition, away, DISAGREE));
+            }
+            continue;
+        };
+        points.pass(Point::NonceOffered, &definition.name).await?;
+        if !take(definition, away, home_identity, seen, next).await?
+            && read_peer(definition, away, home_identity).await? != next
+        {
+            return Err(lease.lose());
+        }
+        points.pass(Point::Paired, &definition.name).await?;
+        return confirm(definition, lease, next).await;
+    }
+    Err(lease.lose())
+}
+
+/// The parent's side offers the next nonce. An offer that is pending is made again instead of another one: the worker that
+/// made it may still be about to carry it over. `None`: the child's side has a nonce that this side does not know.
+async fn offer(definition: &LooseForeignKey, lease: &Lease, seen: Uuid) -> Result<Option<Uuid>> {
     let mut tx = lease.home.begin(Purpose::Log).await?;
     lease.hold(&mut tx).await?;
-    let offered = tx
-        .query(statements::OFFER_NONCE)
-        .bind(name)
+    let next = tx
+        .query_scalar(statements::OFFER_NONCE)
+        .bind(&definition.name)
         .bind(seen)
-        .bind(next)
-        .execute(tx.conn())
+        .bind(Uuid::new_v4())
+        .fetch_optional(tx.conn())
         .await
-        .map_err(|e| lease.home.error(e))?
-        .rows_affected();
-    if offered == 0 {
-        return Err(refused(definition, away, DISAGREE));
-    }
+        .map_err(|e| lease.home.error(e))?;
     tx.commit().await?;
-    points.pass(Point::NonceOffered, name).await?;
+    Ok(next)
+}
+
+/// The child's side takes it. False: it has another one by now.
+async fn take(definition: &LooseForeignKey, away: &Database, home: Uuid, seen: Uuid, next: Uuid) -> Result<bool> {
     let mut tx = away.begin(Purpose::Log).await?;
     let taken = tx
         .query(statements::TAKE_NONCE)
-        .bind(name)
-        .bind(home_identity)
+        .bind(&definition.name)
+        .bind(home)
         .bind(seen)
         .bind(next)
         .execute(tx.conn())
         .await
-        .map_err(|e| away.error(e))?
-        .rows_affected();
+        .map_err(|e| away.error(e))?;
     tx.commit().await?;
-    if taken == 0 {
-        return Err(lease.lose());
-    }
-    points.pass(Point::Paired, name).await?;
+    Ok(taken.rows_affected() > 0)
+}
+
+/// The parent's side knows that it was taken: from here on an older copy of the child's side no longer agrees.
+async fn confirm(definition: &LooseForeignKey, lease: &Lease, next: Uuid) -> Result<()> {
     let mut tx = lease.home.begin(Purpose::Log).await?;
     tx.query(statements::CONFIRM_NONCE)
-        .bind(name)
+        .bind(&definition.name)
         .bind(next)
         .execute(tx.conn())
         .await
