@@ -7,6 +7,9 @@
 //!
 //! `lfk.sweep` is authoritative for the position and written together with the suspects, so a crash repeats one chunk. The
 //! snapshot in it, taken before the first child was read, says for which markers the sweep stands once it is done.
+//!
+//! Both cursors of a definition sweep: a child that was inserted behind the position of the first sweep, by somebody who had
+//! still seen its parent, is found by the second.
 
 use lfk_sql::statements;
 use sqlx::Row as _;

@@ -35,7 +35,7 @@ const ADVANCE_EVERY: Duration = Duration::from_secs(1);
 /// Log rows of the first page. A row holds up to a thousand keys, or one.
 const FIRST_PAGE_ROWS: i64 = 100;
 /// Log rows of a page at most.
-const MAX_PAGE_ROWS: i64 = 5_000;
+const MAX_PAGE_ROWS: i64 = 500;
 /// Keys that a page should hold: a few batches, and little memory.
 const PAGE_KEYS: i64 = 20_000;
 /// What a turn needs from the worker that gives it.
@@ -184,11 +184,6 @@ impl Turn<'_> {
                     effort.keys += handed_out;
                     done = buffer.done_up_to();
                     self.pass(Point::BatchDone).await?;
-                }
-                // The head cursor is where a sweep is made; it waits longer than settle_after itself.
-                Next::Marker(_) if self.lane == Lane::Trailing => {
-                    buffer.skip_row();
-                    done = buffer.done_up_to();
                 }
                 Next::Marker(_) | Next::Unknown if state == State::Observe => {
                     buffer.skip_row();
