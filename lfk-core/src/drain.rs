@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::clean::Pace;
-use crate::consumer::Effort;
+use crate::consumer::{Effort, End};
 use crate::context::Context;
+use crate::cursor::LEASE;
 use crate::database::{Database, Purpose};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pair;
@@ -160,6 +161,7 @@ async fn look_at(ctx: &Context, home: &Database, all: &mut Look) -> Result<()> {
     // That nothing is left in a copy says nothing about the database that was meant.
     pair::check_identity(home).await?;
     let mut tx = home.begin(Purpose::Log).await?;
+    tx.hold_log().await.map_err(|e| pair::missing(home, e))?;
     let rows = tx
         .query(statements::BACKLOG.clone().into_sql_str())
         .fetch_all(tx.conn())
@@ -207,6 +209,26 @@ pub(crate) async fn once(ctx: &Context, asked_to_stop: impl Future<Output = ()>)
     }
 }
 
+/// One visit. A lease that another worker holds is waited for until it would have run out: after that a live worker renews it,
+/// and is visiting the definition itself.
+async fn visit(ctx: &Context, name: &str, home: &Database, owner: Uuid, stop: &CancellationToken) -> Result<()> {
+    let mut pace = Pace::new(ctx.target);
+    let began = Instant::now();
+    loop {
+        let mut effort = Effort::default();
+        let who = Who { definition: name, consumer: name, lane: Lane::Head };
+        let held_elsewhere = match ctx.turn(who, home, owner, stop, Duration::MAX, &mut pace, &mut effort).await {
+            Ok(end) => end == End::Elsewhere,
+            Err(error) if error.kind == ErrorKind::LeaseLost => true,
+            Err(error) => return Err(error),
+        };
+        if !held_elsewhere || began.elapsed() > LEASE || stop.is_cancelled() {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
 async fn visit_all(ctx: &Context, stop: &CancellationToken) -> Result<Drained> {
     let owner = Uuid::new_v4();
     let mut first_error = None;
@@ -216,12 +238,8 @@ async fn visit_all(ctx: &Context, stop: &CancellationToken) -> Result<Drained> {
         }
         let Some(home) = ctx.database(&definition.parent.database) else { continue };
         pair::check_identity(home).await?;
-        let mut pace = Pace::new(ctx.target);
-        let mut effort = Effort::default();
-        let who = Who { definition: &definition.name, consumer: &definition.name, lane: Lane::Head };
-        let turn = ctx.turn(who, home, owner, stop, Duration::MAX, &mut pace, &mut effort);
-        match turn.await {
-            Ok(_) => {}
+        match visit(ctx, &definition.name, home, owner, stop).await {
+            Ok(()) => {}
             Err(error) if error.kind == ErrorKind::Crashed => return Err(error),
             // The others still get their visit.
             Err(error) => first_error = first_error.or(Some(error)),

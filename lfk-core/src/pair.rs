@@ -64,7 +64,23 @@ pub(crate) async fn verify(
         Lane::Head => exchange_nonce(definition, lease, away, home_identity.id, points).await?,
         Lane::Trailing => compare_nonces(definition, lease, away, home_identity.id).await?,
     }
-    Ok(Shape::new(definition, known.key_types, same_database))
+    let kinds = key_kinds(definition, home).await?;
+    Ok(Shape::new(definition, known.key_types, same_database).with_kinds(kinds))
+}
+
+/// How the parent's key columns compare now.
+async fn key_kinds(definition: &LooseForeignKey, home: &Database) -> Result<Vec<Option<String>>> {
+    let columns: Vec<&str> = definition.parent.columns.iter().map(lfk_sql::Ident::as_str).collect();
+    let mut tx = home.begin(Purpose::Log).await?;
+    let kinds = tx
+        .query_scalar(statements::KEY_KINDS.clone().into_sql_str())
+        .bind(definition.parent.table.to_string())
+        .bind(columns)
+        .fetch_one(tx.conn())
+        .await
+        .map_err(|e| home.error(e))?;
+    tx.commit().await?;
+    Ok(kinds)
 }
 
 /// The shape for a definition that only observes: the other database need not be there.

@@ -39,7 +39,8 @@ pub(crate) async fn set_state(
 /// One attempt: a single transaction. `None` when somebody was faster or holds the ring.
 async fn try_set_state(home: &Database, name: &str, to: State, from_now: bool) -> Result<Option<StateChange>> {
     let (from, observed) = read_state(home, name).await?;
-    let activates = to == State::Active && matches!(from, State::Observe | State::Canary);
+    // Observing moves the cursor over keys that nobody has cleaned. Whoever leaves it, also by way of a pause, goes back.
+    let activates = matches!(to, State::Active | State::Paused) && matches!(from, State::Observe | State::Canary);
     let keys_left_log = if activates && !from_now { keys_left_log(home, name, observed).await? } else { 0 };
     let mut tx = home.begin(Purpose::Log).await?;
     if activates {

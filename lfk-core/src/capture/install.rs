@@ -79,7 +79,12 @@ impl Site<'_> {
                     false => self.lost_a_race(&done).await,
                 }
             }
-            Some(known) if known.fingerprint == self.definition.fingerprint() && known.table_id == table_id => {
+            // A child database without its row was restored from before the definition: what has been cleaned since is back.
+            Some(known)
+                if known.fingerprint == self.definition.fingerprint()
+                    && known.table_id == table_id
+                    && self.has_peer().await? =>
+            {
                 self.pair(known.nonce).await?;
                 self.settle().await?;
                 Ok(done("unchanged", known.state))
@@ -219,6 +224,19 @@ impl Site<'_> {
             "a part of a parent's tree is not covered"
         );
         Ok(())
+    }
+
+    async fn has_peer(&self) -> Result<bool> {
+        let mut tx = self.away.begin(Purpose::Admin).await?;
+        let row: Option<(Uuid, String)> = tx
+            .query_as(statements::READ_INSTALLED_PEER)
+            .bind(&self.definition.name)
+            .bind(self.identity_of(self.home.name())?)
+            .fetch_optional(tx.conn())
+            .await
+            .map_err(|e| self.away.error(e))?;
+        tx.commit().await?;
+        Ok(row.is_some())
     }
 
     /// Makes the peer row unless it is there, and answers with the nonce that it holds.

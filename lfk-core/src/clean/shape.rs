@@ -29,6 +29,8 @@ pub(crate) struct Shape {
     on_delete: OnDelete,
     /// Parent and child live in one database: children are locked first, and each statement looks for the parent itself.
     pub(crate) same_database: bool,
+    /// How the parent's key columns compare; the child's must do so too.
+    pub(crate) kinds: Vec<Option<String>>,
 }
 
 impl Shape {
@@ -42,7 +44,19 @@ impl Shape {
             condition: definition.condition.clone(),
             on_delete: definition.on_delete.clone(),
             same_database,
+            kinds: Vec::new(),
         }
+    }
+
+    /// Says how the parent's key columns compare.
+    pub(crate) fn with_kinds(mut self, kinds: Vec<Option<String>>) -> Self {
+        self.kinds = kinds;
+        self
+    }
+
+    /// The child's columns as the catalog spells them.
+    pub(crate) fn child_column_names(&self) -> Vec<String> {
+        self.child_columns.iter().map(|column| column.as_str().to_owned()).collect()
     }
 
     /// Columns of a key, and so the number of arrays that are bound first.

@@ -59,21 +59,39 @@ impl Cleaner<'_> {
     pub(super) async fn read_deadline(&self) -> Result<(f64, Vec<TableName>)> {
         let mut tx = self.away.begin(Purpose::Recheck).await?;
         let rows = tx
-            .query(statements::DEADLINE)
+            .query(statements::DEADLINE.clone().into_sql_str())
             .bind(self.shape.child.to_string())
             .bind(DEADLINE.as_secs_f64())
+            .bind(self.shape.child_column_names())
             .fetch_all(tx.conn())
             .await
             .map_err(|e| self.away.error(e))?;
         tx.commit().await?;
         let Some(first) = rows.first().filter(|row| row.get("found")) else { return Err(self.no_child()) };
-        let deadline = first.get("deadline");
-        let name = |row: &sqlx::postgres::PgRow, column: &str| -> Option<Ident> {
-            Ident::new(row.get::<Option<String>, _>(column)?).ok()
-        };
+        if first.get::<Vec<Option<String>>, _>("kinds") != self.shape.kinds {
+            return Err(
+                self.changed("its columns no longer compare as the parent's do: a type or a collation was changed")
+            );
+        }
         // A partitioned child without partitions has no leaf, and no children.
-        let leaves = rows.iter().filter_map(|row| Some(TableName::new(name(row, "schema")?, name(row, "name")?)));
-        Ok((deadline, leaves.collect()))
+        let leaves = rows.iter().filter(|row| row.get::<Option<&str>, _>("relkind").is_some());
+        Ok((first.get("deadline"), leaves.map(|row| self.leaf(row)).collect::<Result<_>>()?))
+    }
+
+    /// Only tables can be cleaned: what is in anything else would be taken for clean.
+    fn leaf(&self, row: &sqlx::postgres::PgRow) -> Result<TableName> {
+        if row.get::<&str, _>("relkind") != "r" {
+            return Err(self.changed("something in its tree is not a table: a view, or a foreign table"));
+        }
+        let name = |column: &str| Ident::new(row.get::<String, _>(column)).map_err(|e| self.changed(&e.to_string()));
+        Ok(TableName::new(name("schema")?, name("name")?))
+    }
+
+    fn changed(&self, what: &str) -> Error {
+        Error::new(ErrorKind::Refused, format!("the child {}: {what}", self.shape.child))
+            .in_database(self.away.name())
+            .for_definition(&self.lease.consumer)
+            .with_hint("run `lfk plan`")
     }
 
     fn no_child(&self) -> Error {

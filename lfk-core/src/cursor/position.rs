@@ -76,6 +76,7 @@ pub(crate) async fn read_page(
     lease.check()?;
     let after = after.unwrap_or(Position { xid: 0, id: 0 });
     let mut tx = lease.home.begin(Purpose::Log).await?;
+    tx.hold_log().await.map_err(|e| lease.home.error(e))?;
     let rows = tx
         .query(sql.page.clone())
         .bind(&lease.consumer)

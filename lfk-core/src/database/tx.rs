@@ -61,6 +61,13 @@ impl Tx {
         self.inner.execute(sqlx::raw_sql(sql)).await.map(|_| ()).map_err(|e| Error::sql(&self.database, e))
     }
 
+    /// Holds the shape of the key log, so that no plan made from here on lacks a leaf. Before every statement that decides
+    /// something by what the log does not hold.
+    pub(crate) async fn hold_log(&mut self) -> Result<(), sqlx::Error> {
+        let hold = self.query(lfk_sql::statements::HOLD_LOG);
+        hold.execute(self.conn()).await.map(|_| ())
+    }
+
     pub(crate) async fn commit(self) -> Result<()> {
         self.inner.commit().await.map_err(|e| Error::sql(&self.database, e))
     }

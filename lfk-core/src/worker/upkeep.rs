@@ -53,6 +53,7 @@ pub(super) async fn tick(home: &Database) -> Result<()> {
 pub(super) async fn move_idle_cursors(home: &Database, log_sql: &LogSql) -> Result<()> {
     for sql in &log_sql.idle_move {
         let mut tx = home.begin(Purpose::Log).await?;
+        tx.hold_log().await.map_err(|e| home.error(e))?;
         tx.query(sql.clone()).execute(tx.conn()).await.map_err(|e| home.error(e))?;
         tx.commit().await?;
     }

@@ -1,9 +1,25 @@
 //! What is sent to the databases of parents and children.
 
-use crate::Template;
+use std::sync::LazyLock;
 
-/// The clock of the children's database, and the leaves of the child's tree.
-pub const DEADLINE: &str = include_str!("../../clean/deadline.sql");
+use crate::{Piece, Sql, Template};
+
+/// The clock of the children's database, and what the child's tree is made of.
+pub static DEADLINE: LazyLock<Sql> = LazyLock::new(|| {
+    let kinds = column_kinds("to_regclass($1)", "$3::text[]");
+    Template(include_str!("../../clean/deadline.sql")).render(&[("kinds", kinds.into())])
+});
+/// How the key columns of a parent compare.
+pub static KEY_KINDS: LazyLock<Sql> = LazyLock::new(|| {
+    let kinds = column_kinds("to_regclass($1)", "$2::text[]");
+    Template(include_str!("../../pair/key_kinds.sql")).render(&[("kinds", kinds.into())])
+});
+
+fn column_kinds(relation: &'static str, columns: &'static str) -> Sql {
+    Template(include_str!("../../pair/column_kinds.sql"))
+        .render(&[("relation", Piece::Sql(relation.to_owned())), ("columns", Piece::Sql(columns.to_owned()))])
+}
+
 /// Which parents exist now.
 pub const RECHECK: Template = Template(include_str!("../../clean/recheck.sql"));
 /// Deletes children in one leaf.

@@ -23,6 +23,8 @@ pub static PROBE: LazyLock<Sql> = LazyLock::new(|| with_unseen(include_str!("../
 pub static IDLE_MOVE: LazyLock<Sql> = LazyLock::new(|| with_unseen(include_str!("../../cursor/idle_move.sql")));
 /// Opens the window of a trailing cursor.
 pub const OPEN_TRAILING: &str = include_str!("../../cursor/open_trailing.sql");
+/// Holds the shape of the log before a statement that reads it is planned.
+pub const HOLD_LOG: &str = include_str!("../../cursor/hold_log.sql");
 /// Takes a lease.
 pub const CLAIM: &str = include_str!("../../cursor/claim.sql");
 /// Says why there was no lease to take.
