@@ -17,6 +17,10 @@ pub struct Statements {
     pub whole: String,
     /// Cleans a number of rows. Binds also: the deadline, then the number or the locked rows.
     pub capped: String,
+    /// Lists rows of one key. Binds also: the row limit.
+    pub list: String,
+    /// Cleans rows of such a list. Binds also: the deadline, then the rows.
+    pub listed: String,
     /// Locks children, where both ends share a database. Binds also: the row limit.
     pub lock: String,
     /// Which keys still have children.
@@ -38,6 +42,8 @@ pub fn statements(
         recheck: shape.recheck().as_str().to_owned(),
         whole: shape.clean(leaf, Form::Whole).as_str().to_owned(),
         capped: shape.clean(leaf, Form::Capped).as_str().to_owned(),
+        list: shape.list(leaf).as_str().to_owned(),
+        listed: shape.clean(leaf, Form::Listed).as_str().to_owned(),
         lock: shape.lock(leaf, Form::Whole).as_str().to_owned(),
         remaining: shape.remaining(leaf).as_str().to_owned(),
     })

@@ -50,7 +50,7 @@ async fn c04_a_truncate_of_a_parent_cleans_its_orphans_and_nothing_else() -> Res
         assert_eq!(table(&pair.ci, "builds").await?, ["(21,2,0)", "(90,,0)"], "{place:?}");
         assert_eq!(table(&pair.ci, "bystanders").await?, ALL_BUILDS, "{place:?}");
         assert_eq!(table(&pair.main, "projects").await?, ["(2,two)"], "{place:?}");
-        assert_eq!(retries(&pair.main).await?, [""; 0], "{place:?}");
+        assert_eq!(suspects(&pair.main).await?, [""; 0], "{place:?}");
         assert_eq!(status(&engine).await?.condition, "ok", "{place:?}");
     }
     Ok(())

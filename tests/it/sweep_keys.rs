@@ -34,7 +34,8 @@ impl Case {
         pair.main.execute(self.back).await?;
         drain(&engine).await?;
         assert_eq!(table(&pair.ci, "children").await?, self.left);
-        assert_eq!(pair.main.scalar::<i64>("SELECT count(*) FROM lfk.retry").await?, 0);
+        let left = "SELECT count(*) FROM lfk.retry WHERE consumer NOT LIKE '%~trailing'";
+        assert_eq!(pair.main.scalar::<i64>(left).await?, 0);
         Ok(())
     }
 }

@@ -96,6 +96,36 @@ impl Cluster {
         .await
     }
 
+    /// Starts a streaming standby of this server, which is stopped for a moment and runs again when this returns.
+    ///
+    /// # Errors
+    /// When this one does not run, or one of the two does not start.
+    pub async fn start_standby(&self) -> Result<Self> {
+        self.blocking(|inner| {
+            inner.stop(Signal::Interrupt)?;
+            let home = guard::folder("s")?;
+            hand_over(&home)?;
+            let standby = Inner {
+                binaries: inner.binaries.clone(),
+                template: Arc::clone(&inner.template),
+                home,
+                port: AtomicU16::new(0),
+                settings: inner.settings.clone(),
+                server: Mutex::new(None),
+            };
+            copy(&inner.data(), &standby.data())?;
+            fs::write(standby.data().join("standby.signal"), "")?;
+            let primary = format!("primary_conninfo = 'host=127.0.0.1 port={} user=postgres'\n", inner.port());
+            fs::write(standby.data().join("postgresql.auto.conf"), primary)?;
+            if !inner.start()? {
+                bail!("port {} was taken in between", inner.port());
+            }
+            standby.start_on_free_port()?;
+            Ok(Self { inner: Arc::new(standby) })
+        })
+        .await
+    }
+
     fn create(
         binaries: Binaries,
         template: Arc<Template>,

@@ -1,0 +1,176 @@
+//! Parents with more children than anybody waits for.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use lfk_core::ErrorKind;
+use lfk_core::sabotage::{self, Point, Verdict};
+use lfk_sql::{Ident, TableName};
+use lfk_tests::scenario::{PATIENCE, drain, expire_leases};
+use lfk_tests::{Pair, TestDb};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+use crate::clean_support::{Interference, Place, activated, builder, retries, status, table};
+use crate::log_support::{When, builds, notes};
+
+const NAME: &str = "builds.project_id";
+
+const PROJECTS: &str = "CREATE TABLE projects (id bigint PRIMARY KEY); INSERT INTO projects VALUES (1), (2), (3), (4)";
+
+/// Project 1 has so many builds, the others have one each.
+fn children(count: u32) -> String {
+    format!(
+        "CREATE TABLE builds (id bigint, project_id bigint); INSERT INTO builds SELECT n, 1 FROM generate_series(1, {count}) n;
+         INSERT INTO builds VALUES (-2, 2), (-3, 3), (-4, 4), (-5, NULL); CREATE INDEX ON builds (project_id);
+         CREATE TABLE notes AS SELECT * FROM builds WHERE id < 0; CREATE INDEX ON notes (project_id);"
+    )
+}
+
+async fn of_project(ci: &TestDb, relation: &str, project: u32) -> Result<i64> {
+    ci.scalar(&format!("SELECT count(*) FROM {relation} WHERE project_id = {project}")).await
+}
+
+#[tokio::test]
+async fn l07_a_wide_parent_delays_no_other_key_of_its_own_or_another_definition() -> Result<()> {
+    let pair = Pair::with_schema(PROJECTS, &children(80_000)).await?;
+    // Every statement takes a while, so that there is a time in which the wide parent is being worked on.
+    pair.ci
+        .execute(
+            "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.1); RETURN NULL; END';
+             CREATE TRIGGER dawdle BEFORE DELETE ON builds FOR EACH STATEMENT EXECUTE FUNCTION dawdle()",
+        )
+        .await?;
+    let (main, ci) = (pair.main.clone(), pair.ci.clone());
+    let begun = Arc::new(AtomicBool::new(false));
+    let overtaken = Arc::new(AtomicBool::new(false));
+    let seen = overtaken.clone();
+    let hook = When::passing(move |point, who| {
+        let (main, ci, begun, seen) = (main.clone(), ci.clone(), begun.clone(), seen.clone());
+        async move {
+            let between_slices = point == Point::DeadlineSet && who == NAME;
+            if between_slices && retries(&main).await?.iter().any(|row| row.starts_with("({1},wide")) {
+                if !begun.swap(true, Ordering::SeqCst) {
+                    main.execute("DELETE FROM projects WHERE id = 3").await?;
+                }
+                let others = of_project(&ci, "builds", 3).await? + of_project(&ci, "notes", 3).await?;
+                if others == 0 && of_project(&ci, "builds", 1).await? > 0 {
+                    seen.store(true, Ordering::SeqCst);
+                }
+            }
+            Ok(Verdict::GoOn)
+        }
+    });
+    let builder = builder(&pair)?.target_time(Duration::from_millis(150)).hook(hook);
+    let engine = activated(builder, [builds()?, notes()?]).await?;
+    // Project 2 comes in the same batch as the wide one.
+    pair.main.execute("DELETE FROM projects WHERE id IN (1, 2)").await?;
+    drain(&engine).await?;
+    assert!(overtaken.load(Ordering::SeqCst), "project 3 had to wait for project 1");
+    assert_eq!(table(&pair.ci, "builds").await?, ["(-5,)", "(-4,4)"]);
+    assert_eq!(table(&pair.ci, "notes").await?, ["(-5,)", "(-4,4)"]);
+    assert_eq!(retries(&pair.main).await?, [""; 0]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn l07_a_worker_that_dies_between_two_slices_leaves_the_rest_to_the_next() -> Result<()> {
+    for point in [Point::CleanedUncommitted, Point::LeafCleaned] {
+        let pair = Pair::with_schema(PROJECTS, &children(120_000)).await?;
+        // Ten statements find out that it is wide; this is a slice.
+        let hook = When::dies(point, NAME, 12);
+        let engine = activated(builder(&pair)?.hook(hook), [builds()?]).await?;
+        pair.main.execute("DELETE FROM projects WHERE id = 1").await?;
+        let error = engine.run_until_drained(Some(PATIENCE)).await.err().context("it did not die")?;
+        assert_eq!(error.kind, ErrorKind::Crashed, "{error}");
+        assert_eq!(retries(&pair.main).await?, ["({1},wide,,f)"], "{point:?}");
+        let left = of_project(&pair.ci, "builds", 1).await?;
+        assert!(left > 0 && left < 120_000, "{left}, {point:?}");
+        expire_leases(&pair.main).await?;
+        drain(&pair.engine([builds()?])?).await?;
+        assert_eq!(table(&pair.ci, "builds").await?, ["(-5,)", "(-4,4)", "(-3,3)", "(-2,2)"], "{point:?}");
+        assert_eq!(retries(&pair.main).await?, [""; 0], "{point:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn l02_a_wide_parent_that_comes_back_keeps_the_children_that_are_left() -> Result<()> {
+    for place in [Place::AnotherServer, Place::SameDatabase] {
+        let pair = place.pair(PROJECTS, &children(120_000)).await?;
+        let main = pair.main.clone();
+        let comes_back = Interference::at_turn(12, Point::LeafCleaned, async move {
+            assert_eq!(retries(&main).await?, ["({1},wide,,f)"]);
+            main.execute("INSERT INTO projects VALUES (1)").await?;
+            Ok(())
+        });
+        let engine = activated(builder(&pair)?.hook(comes_back.clone()), [builds()?]).await?;
+        pair.main.execute("DELETE FROM projects WHERE id = 1").await?;
+        drain(&engine).await?;
+        let left = of_project(&pair.ci, "builds", 1).await?;
+        // Statements take ten thousand rows at most.
+        assert!(left > 0, "{place:?}");
+        let status = status(&engine).await?;
+        assert_eq!(status.rows_affected_total, 120_000 - left, "{place:?}");
+        assert_eq!((status.resurrected_total, status.retries), (1, 0), "{place:?}");
+        let slices = comes_back.passed();
+        assert!(slices <= 13, "{place:?}: {slices} statements, and one of them saw that it is back");
+        let others = "builds WHERE project_id IS DISTINCT FROM 1";
+        assert_eq!(table(&pair.ci, others).await?, ["(-5,)", "(-4,4)", "(-3,3)", "(-2,2)"], "{place:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn l07_the_slices_of_a_wide_parent_cost_the_same_to_the_end_while_a_snapshot_is_held() -> Result<()> {
+    const SLICE: usize = 2_000;
+    let pair = Pair::with_schema(PROJECTS, &children(40_000)).await?;
+    let mut reader = pair.ci.connect().await?;
+    sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM pg_class LIMIT 1").execute(&mut reader).await?;
+    let leaf = TableName::new(Ident::new("public")?, Ident::new("builds")?);
+    let sql = sabotage::statements(&builds()?, &["int8"], &leaf, false).context("no key type")?;
+    let mut worker = pair.ci.connect().await?;
+    let list = with_values(&sql.list, &["ARRAY['1']", "20000"]);
+    let rows: Vec<String> = sqlx::query_scalar(trusted(list)).fetch_all(&mut worker).await?;
+    let mut listed = Vec::new();
+    for slice in rows.chunks(SLICE) {
+        let slice = format!("ARRAY['{}']", slice.join("','"));
+        listed.push(buffers_of(&mut worker, &with_values(&sql.listed, &["ARRAY['1']", "1e11", &slice])).await?);
+    }
+    assert_eq!((listed.len(), of_project(&pair.ci, "builds", 1).await?), (10, 20_000));
+    let (first, last) = (listed[0], listed[9]);
+    assert!(last <= first + first / 2, "{listed:?}");
+    // What the list is for: a limit in each statement walks over what the ones before have emptied.
+    let mut capped = Vec::new();
+    for _ in 0..10 {
+        let limit = SLICE.to_string();
+        capped.push(buffers_of(&mut worker, &with_values(&sql.capped, &["ARRAY['1']", "1e11", &limit])).await?);
+    }
+    assert_eq!(of_project(&pair.ci, "builds", 1).await?, 0);
+    assert!(capped[9] > last + last / 2, "the measure shows nothing: {listed:?} {capped:?}");
+    Ok(())
+}
+
+/// The statement with its parameters written in.
+fn with_values(sql: &str, values: &[&str]) -> String {
+    (1..).zip(values).fold(sql.to_owned(), |sql, (n, value)| sql.replace(&format!("${n}"), &format!("({value})")))
+}
+
+/// Buffers that a statement touches, with the settings of a worker.
+async fn buffers_of(worker: &mut PgConnection, sql: &str) -> Result<i64> {
+    let mut tx = worker.begin().await?;
+    sqlx::raw_sql("SET LOCAL enable_seqscan = off; SET LOCAL jit = off").execute(&mut *tx).await?;
+    let explain = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}");
+    let row = sqlx::Executor::fetch_one(&mut *tx, sqlx::raw_sql(trusted(explain))).await?;
+    tx.commit().await?;
+    let json: serde_json::Value = serde_json::from_str(sqlx::Row::try_get_unchecked(&row, 0)?)?;
+    let plan = &json[0]["Plan"];
+    let count = |name: &str| plan[name].as_i64().context("no buffers");
+    Ok(count("Shared Hit Blocks")? + count("Shared Read Blocks")?)
+}
+
+#[expect(clippy::disallowed_methods, reason = "EXPLAIN takes no parameters")]
+fn trusted(sql: String) -> AssertSqlSafe<String> {
+    AssertSqlSafe(sql)
+}
