@@ -219,7 +219,6 @@ async fn visit(ctx: &Context, name: &str, home: &Database, owner: Uuid, stop: &C
         let who = Who { definition: name, consumer: name, lane: Lane::Head };
         let held_elsewhere = match ctx.turn(who, home, owner, stop, Duration::MAX, &mut pace, &mut effort).await {
             Ok(end) => end == End::Elsewhere,
-            Err(error) if error.kind == ErrorKind::LeaseLost => true,
             Err(error) => return Err(error),
         };
         if !held_elsewhere || began.elapsed() > LEASE || stop.is_cancelled() {

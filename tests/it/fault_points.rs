@@ -124,7 +124,8 @@ async fn dies(pair: &Pair, at: Point, nth: usize) -> Result<()> {
     ensure!(murder.passings.of(at) == nth, "passed {} times: {:?}", murder.passings.of(at), murder.passings);
     let error = died.err().context("it did not die")?;
     ensure!(error.kind == ErrorKind::Crashed, "{error}");
-    let leased = pair.main.scalar::<bool>("SELECT lease_until > clock_timestamp() FROM lfk.cursor").await?;
+    let leased =
+        pair.main.scalar::<bool>("SELECT lease_until > clock_timestamp() FROM lfk.cursor WHERE settle IS NULL").await?;
     ensure!(leased == (at != Point::Released), "who is dead gives nothing back");
 
     murder.locks.lock().await.clear();

@@ -221,25 +221,6 @@ async fn l05_a_new_cursor_begins_with_everything_that_the_log_holds() -> Result<
 }
 
 #[tokio::test]
-async fn c04_what_comes_before_a_truncate_is_done_and_the_truncate_is_not_passed() -> Result<()> {
-    let pair = Pair::with_schema(PROJECTS, BUILDS).await?;
-    let engine = active(&pair, [builds()?]).await?;
-    pair.main.execute("DELETE FROM projects WHERE id = 1").await?;
-    pair.main.execute("TRUNCATE projects").await?;
-    pair.main.execute("INSERT INTO projects VALUES (2, 'two'), (3, 'three')").await?;
-    pair.main.execute("DELETE FROM projects WHERE id = 2").await?;
-
-    for _ in 0..2 {
-        assert_eq!(engine.run_until_drained(Some(PATIENCE)).await?, Drained::NeedsAttention);
-        let status = status(&engine).await?;
-        assert!(status.note.as_deref().is_some_and(|note| note.contains("sweep needed")), "{status:?}");
-        assert_eq!((status.condition.as_str(), status.keys_total), ("blocked", 1));
-        assert_eq!(table(&pair.ci, "builds").await?, WITHOUT_THE_FIRST);
-    }
-    Ok(())
-}
-
-#[tokio::test]
 async fn f06_an_entry_of_a_newer_version_is_left_in_place_and_said() -> Result<()> {
     let pair = Pair::with_schema(PROJECTS, BUILDS).await?;
     let engine = active(&pair, [builds()?]).await?;

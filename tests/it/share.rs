@@ -38,19 +38,19 @@ async fn builds(pair: &Pair) -> Result<String> {
 
 /// Everything in the cursor row that a fenced write must not change.
 async fn cursor(pair: &Pair) -> Result<Vec<Vec<Option<String>>>> {
-    pair.main.rows("SELECT token, owner, seq, prev, prev_at, cur, cur_at, pos_xid, pos_id, keys_total, rows_affected_total FROM lfk.cursor").await
+    pair.main.rows("SELECT token, owner, seq, prev, prev_at, cur, cur_at, pos_xid, pos_id, keys_total, rows_affected_total FROM lfk.cursor WHERE settle IS NULL").await
 }
 
 /// Ends the lease of whoever is held, and waits until somebody else has it.
 async fn taken_over(home: &TestDb) -> Result<()> {
-    let token: i64 = home.scalar("SELECT token FROM lfk.cursor").await?;
+    let token: i64 = home.scalar("SELECT token FROM lfk.cursor WHERE settle IS NULL").await?;
     eventually("the lease is taken over", SOON, async || {
         // Again, should the one who is held have renewed it just now.
         let mine = format!(
-            "UPDATE lfk.cursor SET lease_until = '-infinity', stamp = pg_current_xact_id() WHERE token = {token}"
+            "UPDATE lfk.cursor SET lease_until = '-infinity', stamp = pg_current_xact_id() WHERE settle IS NULL AND token = {token}"
         );
         home.execute(&mine).await?;
-        Ok(home.scalar::<i64>("SELECT token FROM lfk.cursor").await? > token)
+        Ok(home.scalar::<i64>("SELECT token FROM lfk.cursor WHERE settle IS NULL").await? > token)
     })
     .await
 }
@@ -150,7 +150,7 @@ async fn l13_a_worker_that_froze_looks_again_before_it_acts() -> Result<()> {
     assert_eq!(slept.end().await??, Drained::Drained);
     assert_eq!(held.passings.of(Point::CleanedUncommitted), 0, "it acted on what it saw before");
     assert_eq!(builds(&pair).await?, "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20");
-    assert_eq!(pair.main.scalar::<i64>("SELECT resurrected_total FROM lfk.cursor").await?, 1);
+    assert_eq!(pair.main.scalar::<i64>("SELECT resurrected_total FROM lfk.cursor WHERE settle IS NULL").await?, 1);
     Ok(())
 }
 
@@ -195,7 +195,7 @@ async fn l13_a_delete_that_is_sent_after_its_deadline_does_nothing() -> Result<(
     assert_eq!(worked.end().await??, Drained::Drained);
     assert_eq!(hook.passings.of(Point::CleanedUncommitted), 1, "the statement was sent, once");
     assert_eq!(builds(&pair).await?, "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20");
-    assert_eq!(pair.main.scalar::<i64>("SELECT resurrected_total FROM lfk.cursor").await?, 1);
+    assert_eq!(pair.main.scalar::<i64>("SELECT resurrected_total FROM lfk.cursor WHERE settle IS NULL").await?, 1);
     Ok(())
 }
 
@@ -213,12 +213,12 @@ async fn l13_a_worker_holds_its_share_of_the_definitions_and_leaves_the_rest() -
     pair.main.execute(seen).await?;
     let (one, two) = (Gate::at(Point::Claimed, 0), Gate::at(Point::Claimed, 0));
     let first = hooked(&pair, five()?, one.clone())?.start();
-    let held = "SELECT count(*) FROM lfk.cursor WHERE lease_until > clock_timestamp()";
+    let held = "SELECT count(*) FROM lfk.cursor WHERE settle IS NULL AND lease_until > clock_timestamp()";
     eventually("the first holds three", SOON, async || Ok(pair.main.scalar::<i64>(held).await? == 3)).await?;
     // The second takes two of five, ceil(5 / 3). Had the first taken a fourth meanwhile, only one would be left.
     let second = hooked(&pair, five()?, two.clone())?.start();
     eventually("all five are held", SOON, async || Ok(pair.main.scalar::<i64>(held).await? == 5)).await?;
-    let shares = "SELECT count(*) FROM lfk.cursor GROUP BY owner ORDER BY 1";
+    let shares = "SELECT count(*) FROM lfk.cursor WHERE settle IS NULL GROUP BY owner ORDER BY 1";
     assert_eq!(pair.main.rows(shares).await?, [[Some("2".to_owned())], [Some("3".to_owned())]]);
 
     one.open();

@@ -323,7 +323,9 @@ impl Writer {
 
     /// Waits, a few seconds at most, until every cursor begins its next window above a transaction that is still open.
     async fn passed(&mut self, xid: i64) -> Result<bool> {
-        let all = format!("SELECT bool_and(pg_snapshot_xmax(prev)::text::bigint > {xid}) FROM lfk.cursor");
+        let all = format!(
+            "SELECT bool_and(pg_snapshot_xmax(prev)::text::bigint > {xid}) FROM lfk.cursor WHERE settle IS NULL"
+        );
         let begun = Instant::now();
         while !self.over.is_cancelled() && begun.elapsed() < Duration::from_secs(4) {
             if self.db.scalar(&all).await? {

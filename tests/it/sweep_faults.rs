@@ -111,7 +111,7 @@ async fn l13_a_sweep_that_lost_its_lease_stores_nothing() -> Result<()> {
     });
     let engine = activated(builder(&pair)?.hook(thief.clone()), [builds()?]).await?;
     pair.main.execute(TRUNCATE).await?;
-    // The visit begins anew once its lease is lost.
+    assert_eq!(engine.run_once().await.unwrap_err().kind, ErrorKind::LeaseLost);
     engine.run_once().await?;
     assert_eq!((looked_at(&pair).await?, thief.passed()), (12_000, 4), "the second chunk was read once more");
     Ok(())

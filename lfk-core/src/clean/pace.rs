@@ -12,10 +12,8 @@ use super::shape::Form;
 const MIN_KEYS: usize = 10;
 /// Keys of a batch at most: 99 % of what one giant statement reaches.
 const MAX_KEYS: usize = 5_000;
-/// Keys of a batch while nobody knows how many rows go with them.
-const FIRST_KEYS: usize = 100;
-/// Keys of the first batch after that.
-const SECOND_KEYS: usize = 500;
+/// The first batch of a consumer.
+const FIRST_KEYS: usize = 500;
 /// Keys added after a batch that stayed well below the target.
 const STEP_KEYS: usize = 250;
 /// Rows one statement may be expected to touch.
@@ -37,12 +35,12 @@ pub(crate) struct Pace {
 
 impl Pace {
     pub(crate) fn new(target: Duration) -> Self {
-        Self { target, keys: SECOND_KEYS, cap: FIRST_CAP, fan_out: None }
+        Self { target, keys: FIRST_KEYS, cap: FIRST_CAP, fan_out: None }
     }
 
     /// Keys for the next batch.
     pub(crate) fn keys(&self) -> usize {
-        let by_rows = self.fan_out.map_or(FIRST_KEYS, |f| whole(MAX_ROWS, f.max(0.01)));
+        let by_rows = self.fan_out.map_or(self.keys, |f| whole(MAX_ROWS, f.max(0.01)));
         self.keys.min(by_rows).clamp(1, MAX_KEYS)
     }
 
