@@ -29,6 +29,7 @@ mod fault_servers;
 mod harness;
 mod health;
 mod identity;
+mod incidents;
 mod log_support;
 mod plan;
 mod plan_child;
