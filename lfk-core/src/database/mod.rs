@@ -16,7 +16,7 @@ use lfk_sql::statements;
 use sqlx::postgres::PgPool;
 use sqlx::{Postgres, SqlSafeStr as _, SqlStr, Transaction};
 
-use self::lanes::{Lanes, Session};
+use self::lanes::{Lanes, Leased, Session};
 pub(crate) use self::tx::Tx;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -209,7 +209,9 @@ impl Database {
     pub(crate) async fn begin(&self, purpose: Purpose) -> Result<Tx> {
         match &self.connections {
             Connections::Given(pool) => {
-                let begun = pool.begin_with(purpose.opening()).await.map_err(|e| self.opening_error(e))?;
+                let pool = pool.clone();
+                let begun = to_its_end(async move { pool.begin_with(purpose.opening()).await }).await;
+                let begun = begun.map_err(|e| self.opening_error(e))?;
                 Ok(Tx::new(begun, &self.name, self.pooler == Pooler::None, None))
             }
             Connections::Own(lanes) => self.begin_on(lanes, purpose).await,
@@ -224,9 +226,13 @@ impl Database {
             Session::Foreign => return Err(self.undeclared_pooler()),
         };
         // What the pool's own `begin_with` calls, once it has a connection. Here the statement depends on the connection.
-        let begun = Transaction::<'static, Postgres>::begin(leased.connection, Some(opening)).await;
-        let begun = begun.map_err(|e| self.opening_error(e))?;
-        Ok(Tx::new(begun, &self.name, self.pooler == Pooler::None, Some(leased.place)))
+        let Leased { connection, place, .. } = leased;
+        let begun = to_its_end(async move {
+            // The place goes with the connection: nobody else may have it before this one has ended.
+            Transaction::<'static, Postgres>::begin(connection, Some(opening)).await.map(|begun| (begun, place))
+        });
+        let (begun, place) = begun.await.map_err(|e| self.opening_error(e))?;
+        Ok(Tx::new(begun, &self.name, self.pooler == Pooler::None, Some(place)))
     }
 
     pub(crate) fn error(&self, error: sqlx::Error) -> Error {
@@ -283,4 +289,12 @@ fn is_about_encryption(error: &sqlx::Error) -> bool {
         sqlx::Error::Io(io) => io.kind() == std::io::ErrorKind::InvalidData,
         _ => false,
     }
+}
+
+/// Begins in a task of its own. Dropped half-way, the driver would give the connection back with an open transaction, and the
+/// next transaction on it would be a part of that one; a task that nobody waits for any more ends by rolling back.
+async fn to_its_end<T: Send + 'static>(
+    begin: impl Future<Output = Result<T, sqlx::Error>> + Send + 'static,
+) -> Result<T, sqlx::Error> {
+    tokio::spawn(begin).await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
 }
