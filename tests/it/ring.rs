@@ -175,6 +175,24 @@ async fn l05_the_leaf_that_is_written_to_is_never_retired() -> Result<()> {
 }
 
 #[tokio::test]
+async fn l05_the_default_leaf_is_retired_like_the_others() -> Result<()> {
+    let scene = Scene::new().await?;
+    let main = scene.main();
+    // What the DEFAULT leaf takes after somebody changed the period.
+    write_to_leaf(main, 9).await?;
+    main.execute("DELETE FROM projects WHERE id = 1").await?;
+    settle(&scene.ours, main).await?;
+    let rows = "SELECT count(*) FROM lfk.key_log_default";
+    scene.retire().await?;
+    assert_eq!(main.scalar::<i64>(rows).await?, 1, "notes need it");
+    scene.forward("notes.project_id").await?;
+    scene.forward("notes.project_id~trailing").await?;
+    scene.retire().await?;
+    assert_eq!(main.scalar::<i64>(rows).await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
 async fn l05_rows_of_a_table_that_nobody_tracks_any_more_go_with_the_retention() -> Result<()> {
     let scene = Scene::ready().await?;
     let main = scene.main();
@@ -191,7 +209,7 @@ async fn l05_rows_of_a_table_that_nobody_tracks_any_more_go_with_the_retention()
 async fn l05_a_retention_that_the_ring_cannot_keep_is_refused() -> Result<()> {
     let pair = Pair::new().await?;
     for wrong in [Duration::from_secs(599), Duration::from_secs(24 * 3600 + 1)] {
-        let error = builder(&pair)?.retention(wrong).build().err().expect("it was accepted");
+        let error = builder(&pair)?.retention(wrong).build().expect_err("it was accepted");
         assert_eq!(error.kind, ErrorKind::Config, "{error}");
     }
     builder(&pair)?.retention(RETENTION).build()?;
