@@ -1,2 +1,3 @@
 -- Purpose: fragment: a column in a list.
+-- Locks: none. Repeat: yes.
 "{column}"

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use lfk_core::{Engine, OnDelete};
-use lfk_tests::scenario::{activate, active, drain, loose};
+use lfk_tests::scenario::{activate, active, active_as_owner, drain, loose};
 use lfk_tests::{Pair, TestDb, engine};
 
 use crate::capture_support::{in_both, lines, role, rows, run, url_as};
@@ -22,10 +22,10 @@ const HARVEST: &str = "
 async fn two_apps() -> Result<(Pair, Engine, Engine)> {
     let pair = Pair::new().await?;
     in_both(&pair, GARDEN, HARVEST).await?;
-    let one = active(&pair, [loose("trees(id)", "apples(tree_id)", OnDelete::Delete)?]).await?;
+    let one = active_as_owner(&pair, [loose("trees(id)", "apples(tree_id)", OnDelete::Delete)?]).await?;
     let nests = loose("trees(id)", "nests(tree_id)", OnDelete::SetNull)?;
     let leeks = loose("beds(id)", "leeks(bed_id)", OnDelete::Delete)?;
-    let two = active(&pair, [nests, leeks]).await?;
+    let two = active_as_owner(&pair, [nests, leeks]).await?;
     Ok((pair, one, two))
 }
 

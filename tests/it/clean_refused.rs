@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use lfk_core::{Drained, Engine, ErrorKind, LooseForeignKey, OnDelete};
-use lfk_tests::scenario::{PATIENCE, activate, active, drain, loose};
+use lfk_tests::scenario::{PATIENCE, activate, active, active_as_owner, drain, loose};
 use lfk_tests::{Pair, engine, eventually};
 
 use crate::clean_support::{
@@ -229,7 +229,7 @@ async fn l09_a_statement_that_timed_out_is_not_repeated_at_its_size() -> Result<
         CREATE TRIGGER count_row BEFORE DELETE ON builds FOR EACH ROW EXECUTE FUNCTION count_row();";
     let pair = Pair::with_schema(PROJECTS, &format!("{BUILDS} {slow}")).await?;
     pair.ci.execute("INSERT INTO builds SELECT n, 1 FROM generate_series(1001, 1398) n").await?;
-    let engine = active(&pair, [builds()?]).await?;
+    let engine = active_as_owner(&pair, [builds()?]).await?;
     pair.main.execute("DELETE FROM projects WHERE id = 1").await?;
     drain(&engine).await?;
     assert_eq!(table(&pair.ci, "builds").await?, ALL_BUILDS[2..]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use lfk_core::{ErrorKind, LooseForeignKey, OnDelete};
-use lfk_tests::scenario::{PATIENCE, activate, active, drain, loose};
+use lfk_tests::scenario::{PATIENCE, activate, active_as_owner, drain, loose};
 use lfk_tests::{Cli, Pair, TestDb};
 
 const PROJECTS: &str = "
@@ -175,7 +175,7 @@ async fn f7_an_install_that_meets_a_lock_gives_up_names_it_and_is_finished_by_th
 #[tokio::test]
 async fn l05_uninstalling_leaves_the_definitions_of_another_app_alone() -> Result<()> {
     let pair = Pair::with_schema(PROJECTS, BUILDS).await?;
-    let mine = active(&pair, [definition()?]).await?;
+    let mine = active_as_owner(&pair, [definition()?]).await?;
     let theirs = || -> Result<LooseForeignKey> { Ok(definition()?.named("theirs")) };
     let other_table = || loose("\"odd Names\"(\"the Key\")", "builds(odd)", OnDelete::SetNull);
     let other = pair.engine([theirs()?, other_table()?])?;

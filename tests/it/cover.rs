@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use lfk_core::{Engine, OnDelete};
-use lfk_tests::scenario::{active, drain, loose};
+use lfk_tests::scenario::{active_as_owner, drain, loose};
 use lfk_tests::{Pair, TestDb, eventually};
 
 use crate::capture_support::{cover, database, forget, hang_a_definition_on, in_both, lines, logged, role, rows, run};
@@ -79,7 +79,7 @@ async fn pair() -> Result<(Pair, Engine)> {
          INSERT INTO notes VALUES (1, 1), (101, 101), (201, 201), (202, 202)",
     )
     .await?;
-    let engine = active(&pair, [loose("events(id)", "notes(event_id)", OnDelete::Delete)?]).await?;
+    let engine = active_as_owner(&pair, [loose("events(id)", "notes(event_id)", OnDelete::Delete)?]).await?;
     Ok((pair, engine))
 }
 

@@ -2,11 +2,11 @@
 
 use anyhow::{Context as _, Result};
 use lfk_core::{Engine, LooseForeignKey, OnDelete, State};
-use lfk_tests::scenario::{PATIENCE, active, drain, installed, loose};
+use lfk_tests::scenario::{PATIENCE, active, active_as_owner, drain, installed, loose};
 use lfk_tests::{Cli, Pair, TestDb, eventually};
 use sqlx::{Connection as _, PgConnection};
 
-use crate::clean_support::{BUILDS, PROJECTS, activated, builder, table};
+use crate::clean_support::{BUILDS, PROJECTS, builder, table};
 
 const NAME: &str = "builds.project_id";
 
@@ -271,7 +271,7 @@ async fn s03_every_change_of_state_is_in_the_audit() -> Result<()> {
     let notes = "CREATE TABLE notes (id bigint PRIMARY KEY, project_id bigint); CREATE INDEX ON notes (project_id);";
     let pair = Pair::with_schema(PROJECTS, &format!("{BUILDS} {notes}")).await?;
     let second = loose("projects(id)", "notes(project_id)", OnDelete::SetNull)?;
-    let engine = activated(builder(&pair)?, [builds()?, second]).await?;
+    let engine = active_as_owner(&pair, [builds()?, second]).await?;
     let name = || [NAME.to_owned()];
     engine.set_state(&name(), State::Active, false).await?;
     engine.set_state(&name(), State::Paused, false).await?;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use lfk_core::{Database, Engine};
-use lfk_tests::scenario::{PATIENCE, active, drain};
+use lfk_tests::scenario::{PATIENCE, active_as_owner, drain};
 use lfk_tests::{Cluster, Pair, Role, TestDb, eventually};
 
 use crate::capture_support::url_as;
@@ -24,7 +24,7 @@ async fn wait_until_we_are_in_the_slow_statement(ci: &TestDb) -> Result<()> {
 #[tokio::test]
 async fn l11_who_waits_for_rows_that_our_statement_has_locked_goes_first() -> Result<()> {
     let pair = Pair::with_schema(PROJECTS, &format!("{BUILDS} {SLOW}")).await?;
-    let engine = active(&pair, [builds()?]).await?;
+    let engine = active_as_owner(&pair, [builds()?]).await?;
     pair.main.execute("DELETE FROM projects WHERE id = 1").await?;
     let handle = engine.start();
     wait_until_we_are_in_the_slow_statement(&pair.ci).await?;
@@ -42,7 +42,7 @@ async fn l11_who_waits_for_rows_that_our_statement_has_locked_goes_first() -> Re
 async fn l11_sessions_of_our_own_are_no_reason_to_give_way() -> Result<()> {
     let pair =
         Pair::with_schema(PROJECTS, &format!("{BUILDS} {}", SLOW.replace("pg_sleep(3)", "pg_sleep(0.5)"))).await?;
-    let engine = active(&pair, [builds()?]).await?;
+    let engine = active_as_owner(&pair, [builds()?]).await?;
     pair.main.execute("DELETE FROM projects WHERE id = 1").await?;
     let handle = engine.start();
     wait_until_we_are_in_the_slow_statement(&pair.ci).await?;
@@ -73,7 +73,7 @@ impl Behind {
         let mut standby = pair.ci.clone();
         standby.url = replica.url(&pair.ci.name);
         standby.pool = sqlx::PgPool::connect_lazy(&standby.url)?;
-        let engine = active(&pair, [builds()?]).await?;
+        let engine = active_as_owner(&pair, [builds()?]).await?;
         let streaming = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'";
         eventually("it streams", PATIENCE, async || Ok(pair.ci.scalar::<i64>(streaming).await? == 1)).await?;
         pair.main.execute("DELETE FROM projects WHERE id = 3").await?;

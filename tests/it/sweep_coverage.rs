@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use lfk_core::Engine;
 use lfk_tests::Pair;
-use lfk_tests::scenario::{active, drain};
+use lfk_tests::scenario::{active_as_owner, drain};
 
 use crate::capture_support::cover;
 use crate::clean_support::{ALL_BUILDS, BUILDS, status, table};
@@ -19,7 +19,7 @@ const PARENTS: &str = "CREATE TABLE projects (id bigint PRIMARY KEY) PARTITION B
 
 async fn covered() -> Result<(Pair, Engine)> {
     let pair = Pair::with_schema(PARENTS, BUILDS).await?;
-    let engine = active(&pair, [builds()?.settle_after(Duration::ZERO)]).await?;
+    let engine = active_as_owner(&pair, [builds()?.settle_after(Duration::ZERO)]).await?;
     drain(&engine).await?;
     assert_eq!(cover(&pair.main).await?, [""; 0]);
     Ok((pair, engine))

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use lfk_core::Engine;
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
 
 use crate::database::trusted;
@@ -29,6 +30,14 @@ impl LeastRoles {
     /// # Errors
     /// When a server refuses.
     pub async fn of(engine: &Engine) -> Result<Self> {
+        Self::made_by(engine, "postgres").await
+    }
+
+    /// As [`LeastRoles::of`], made by a role that may make roles.
+    ///
+    /// # Errors
+    /// When a server refuses.
+    pub async fn made_by(engine: &Engine, creator: &str) -> Result<Self> {
         let first = addresses(engine)?.into_iter().next().context("the engine has no database")?;
         let name = first.1.rsplit('/').next().unwrap_or_default().to_owned();
         let roles = Self { installer: format!("{name}_i"), worker: format!("{name}_w") };
@@ -37,7 +46,7 @@ impl LeastRoles {
                 let sql = format!(
                     "DO $$ BEGIN IF pg_catalog.to_regrole('\"{role}\"') IS NULL THEN CREATE ROLE \"{role}\" LOGIN; END IF; END $$"
                 );
-                run("postgres", &address, &sql).await?;
+                run(creator, &address, &sql).await?;
             }
         }
         Ok(roles)
@@ -97,7 +106,10 @@ fn addresses(engine: &Engine) -> Result<Vec<(String, String)>> {
 }
 
 async fn run(role: &str, address: &str, sql: &str) -> Result<()> {
-    let mut connection = PgConnection::connect(&format!("postgres://{role}@{address}")).await?;
+    // Tests give their databases the oddest defaults.
+    let options: PgConnectOptions = format!("postgres://{role}@{address}").parse()?;
+    let options = options.options([("statement_timeout", "0"), ("default_transaction_read_only", "off")]);
+    let mut connection = PgConnection::connect_with(&options).await?;
     sqlx::raw_sql(trusted(sql)).execute(&mut connection).await.with_context(|| format!("as {role}: {sql}"))?;
     Ok(connection.close().await?)
 }

@@ -28,13 +28,26 @@ pub async fn active(pair: &Pair, definitions: impl IntoIterator<Item = LooseFore
     Ok(engine)
 }
 
+/// As [`active`], always as the owner of everything: for tests of what an owner may do, of tables that come and go, and of
+/// triggers of the application that need rights of their own.
+///
+/// # Errors
+/// When the engine refuses or a database fails.
+pub async fn active_as_owner(pair: &Pair, definitions: impl IntoIterator<Item = LooseForeignKey>) -> Result<Engine> {
+    let engine = pair.engine(definitions)?;
+    engine.install().await?;
+    activate(&engine).await?;
+    Ok(engine)
+}
+
 /// Installs an engine, and answers with the engine that is to work: with `LFK_TEST_ROLES=least` it is another role, and both
 /// have only the rights that `lfk grants` prints.
 ///
 /// # Errors
 /// When the engine refuses or a database fails.
 pub async fn installed(engine: Engine) -> Result<Engine> {
-    if roles::least_everywhere() {
+    // The roles of a pool that a test brings along are its own.
+    if roles::least_everywhere() && engine.databases().iter().all(|d| d.address().is_some()) {
         return roles::with_least_rights(&engine).await;
     }
     engine.install().await?;
