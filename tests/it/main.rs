@@ -30,6 +30,7 @@ mod harness;
 mod health;
 mod identity;
 mod incidents;
+mod least_rights;
 mod log_support;
 mod plan;
 mod plan_child;
