@@ -216,7 +216,7 @@ async fn c02_hostile_defaults_of_the_databases_change_nothing() -> Result<()> {
     }
     let delete = loose("trees(id)", "apples(tree_id)", OnDelete::Delete)?;
     let null = loose("trees(id)", "nests(tree_id)", OnDelete::SetNull)?;
-    let engine = active(&pair, [delete, null]).await?;
+    let engine = active_as_owner(&pair, [delete, null]).await?;
     run(&mut app, "DELETE FROM trees WHERE id = 1; UPDATE trees SET id = 20 WHERE id = 2").await?;
     drain(&engine).await?;
     let apples: Vec<i32> = sqlx::query_scalar("SELECT id FROM apples").fetch_all(&mut look).await?;

@@ -41,10 +41,10 @@ enum Connections {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Pooler {
-    /// Nothing, or a pooler that gives each client a server connection of its own for as long as it stays (session mode).
+    /// Nothing, or something that passes on what a client asks for when it connects, and gives it a session of its own.
     #[default]
     None,
-    /// A pooler that hands out server connections transaction by transaction.
+    /// A pooler that hands out server connections transaction by transaction, such as PgBouncer; good for any other, too.
     Transaction,
 }
 
