@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use lfk_core::{Engine, OnDelete};
-use lfk_tests::scenario::{activate, active, active_as_owner, drain, loose};
+use lfk_tests::scenario::{activate, active_as_owner, drain, loose};
 use lfk_tests::{Pair, TestDb, engine};
 
 use crate::capture_support::{in_both, lines, role, rows, run, url_as};
