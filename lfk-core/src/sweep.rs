@@ -14,7 +14,7 @@
 use lfk_sql::statements;
 use sqlx::Row as _;
 
-use crate::clean::{Shape, absent_parents};
+use crate::clean::{Shape, Surveyor, absent_parents};
 use crate::cursor::{Lease, Position};
 use crate::database::{Database, Purpose};
 use crate::definition::LooseForeignKey;
@@ -104,6 +104,9 @@ impl Sweep<'_> {
             query = query.bind(column);
         }
         let rows = query.bind(CHUNK_ROWS).fetch_all(tx.conn()).await.map_err(|e| self.away.error(e))?;
+        // What was read is locked until the end of the transaction: it was the table that was installed, or nothing counts.
+        let (shape, away, consumer) = (self.shape, self.away, self.lease.consumer.as_str());
+        Surveyor { shape, away, consumer }.survey(&mut tx).await?;
         tx.commit().await?;
         let read: i64 = rows.first().map_or(0, |row| row.get("read"));
         Ok(Chunk { keys: rows.iter().map(|row| Key(row.get("key"))).collect(), is_last: read < CHUNK_ROWS })

@@ -10,4 +10,5 @@ WITH gone AS (
 )
 SELECT (SELECT pg_catalog.count(*) FROM gone) AS rows,
        pg_catalog.statement_timestamp() OPERATOR(pg_catalog.>=) pg_catalog.to_timestamp($"{deadline}") AS late,
-       "{may_swallow}" AS may_swallow
+       "{may_swallow}" AS may_swallow,
+       "{kinds}" AS kinds

@@ -17,6 +17,7 @@ use super::pace::Pace;
 use super::recheck::absent_parents;
 use super::shape::{Form, Shape};
 use super::statement::Target;
+use super::survey::Survey;
 use crate::cursor::Lease;
 use crate::database::Database;
 use crate::error::{Error, ErrorKind, Result};
@@ -198,7 +199,7 @@ impl Cleaner<'_> {
     /// Steps A and B: from now until the deadline, these keys have no parent.
     pub(super) async fn look(&self, keys: &[Key]) -> Result<Truth> {
         let seen = Instant::now();
-        let (deadline, leaves) = self.read_deadline().await?;
+        let Survey { deadline, leaves } = self.read_deadline().await?;
         self.points.pass(Point::DeadlineSet, &self.lease.consumer).await?;
         let absent = absent_parents(self.lease, self.shape, keys).await?;
         self.points.pass(Point::Rechecked, &self.lease.consumer).await?;

@@ -7,6 +7,7 @@ mod pace;
 mod recheck;
 mod shape;
 mod statement;
+mod survey;
 mod wide;
 
 pub(crate) use class::{Class, classify};
@@ -16,4 +17,5 @@ pub(crate) use recheck::absent_parents;
 #[cfg(feature = "sabotage")]
 pub(crate) use shape::Form;
 pub(crate) use shape::Shape;
+pub(crate) use survey::Surveyor;
 pub(crate) use wide::WideEnd;

@@ -29,6 +29,15 @@ pub(crate) async fn absent_parents(lease: &Lease, shape: &Shape, keys: &[Key]) -
     let rows = query.fetch_all(tx.conn()).await.map_err(|e| home.error(e))?;
     tx.commit().await?;
     let mut present: Vec<Option<bool>> = vec![None; keys.len()];
+    if rows.first().is_some_and(|row| row.get::<Option<Vec<Option<String>>>, _>("kinds").as_ref() != Some(&shape.kinds))
+    {
+        return Err(Error::refused(
+            "the parent's key columns no longer compare as they did: a type or a collation was changed",
+        )
+        .in_database(home.name())
+        .for_definition(&lease.consumer)
+        .with_hint("run `lfk plan`"));
+    }
     for row in &rows {
         let ordinal = usize::try_from(row.get::<i64, _>("ord")).unwrap_or(0);
         match ordinal.checked_sub(1).and_then(|index| present.get_mut(index)) {

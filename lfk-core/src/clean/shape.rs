@@ -64,7 +64,7 @@ impl Shape {
         self.key_types.len()
     }
 
-    /// Binds: the key columns. Answers `(ord, present)`.
+    /// Binds: the key columns. Answers `(ord, present, kinds)`.
     pub(crate) fn recheck(&self) -> Sql {
         let matches = (1..).zip(&self.parent_columns).map(|(n, column)| {
             fragment::MATCH_PARENT.render(&[("column", column.into()), ("name", key_name(n).into())])
@@ -74,6 +74,7 @@ impl Shape {
             ("names", self.key_names().into()),
             ("parent", (&self.parent).into()),
             ("match", Sql::join(matches, " AND ").into()),
+            ("kinds", statements::column_kinds_of(&self.parent, &self.parent_columns).into()),
         ])
     }
 
@@ -100,6 +101,7 @@ impl Shape {
             ("rows", rows.into()),
             ("deadline", deadline.into()),
             ("may_swallow", swallow.into()),
+            ("kinds", statements::column_kinds_of(leaf, &self.child_columns).into()),
         ];
         match self.assignments() {
             None => statements::DELETE_CHILDREN.render(&pieces),

@@ -1,21 +1,18 @@
 //! The statements that a cleaner sends to the children's database, each in a short transaction of its own.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use lfk_sql::{Ident, TableName, statements};
+use lfk_sql::{TableName, statements};
 use sqlx::Row as _;
 
 use super::converge::Cleaner;
 use super::shape::Form;
+use super::survey::{Survey, Surveyor};
 use crate::database::Purpose;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::key::Key;
 use crate::points::Point;
 use crate::signals;
-
-/// No statement starts later than this after the clock was read, and none runs longer than 5 s: so nothing acts later than
-/// 10 s after its re-check.
-const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Which rows of a leaf a statement is aimed at.
 #[derive(Debug, Clone, Copy)]
@@ -55,50 +52,16 @@ pub(super) struct LeafDone {
 }
 
 impl Cleaner<'_> {
+    pub(super) fn surveyor(&self) -> Surveyor<'_> {
+        Surveyor { shape: self.shape, away: self.away, consumer: &self.lease.consumer }
+    }
+
     /// (A) The clock of the children's database, and the tables that hold rows.
-    pub(super) async fn read_deadline(&self) -> Result<(f64, Vec<TableName>)> {
+    pub(super) async fn read_deadline(&self) -> Result<Survey> {
         let mut tx = self.away.begin(Purpose::Recheck).await?;
-        let rows = tx
-            .query(statements::DEADLINE.clone().into_sql_str())
-            .bind(self.shape.child.to_string())
-            .bind(DEADLINE.as_secs_f64())
-            .bind(self.shape.child_column_names())
-            .fetch_all(tx.conn())
-            .await
-            .map_err(|e| self.away.error(e))?;
+        let survey = self.surveyor().survey(&mut tx).await?;
         tx.commit().await?;
-        let Some(first) = rows.first().filter(|row| row.get("found")) else { return Err(self.no_child()) };
-        if first.get::<Vec<Option<String>>, _>("kinds") != self.shape.kinds {
-            return Err(
-                self.changed("its columns no longer compare as the parent's do: a type or a collation was changed")
-            );
-        }
-        // A partitioned child without partitions has no leaf, and no children.
-        let leaves = rows.iter().filter(|row| row.get::<Option<&str>, _>("relkind").is_some());
-        Ok((first.get("deadline"), leaves.map(|row| self.leaf(row)).collect::<Result<_>>()?))
-    }
-
-    /// Only tables can be cleaned: what is in anything else would be taken for clean.
-    fn leaf(&self, row: &sqlx::postgres::PgRow) -> Result<TableName> {
-        if row.get::<&str, _>("relkind") != "r" {
-            return Err(self.changed("something in its tree is not a table: a view, or a foreign table"));
-        }
-        let name = |column: &str| Ident::new(row.get::<String, _>(column)).map_err(|e| self.changed(&e.to_string()));
-        Ok(TableName::new(name("schema")?, name("name")?))
-    }
-
-    fn changed(&self, what: &str) -> Error {
-        Error::new(ErrorKind::Refused, format!("the child {}: {what}", self.shape.child))
-            .in_database(self.away.name())
-            .for_definition(&self.lease.consumer)
-            .with_hint("run `lfk plan`")
-    }
-
-    fn no_child(&self) -> Error {
-        Error::new(ErrorKind::Refused, format!("the child table {} is not there", self.shape.child))
-            .in_database(self.away.name())
-            .for_definition(&self.lease.consumer)
-            .with_hint("run `lfk plan`; a definition whose child is gone for good is removed with `lfk uninstall NAME`")
+        Ok(survey)
     }
 
     /// (C) One statement on one leaf, in a transaction of its own.
@@ -143,6 +106,8 @@ impl Cleaner<'_> {
             row = query.fetch_one(tx.conn()) => row.map_err(|e| self.away.error(e))?,
             never = signals::never_block_others(self.away, backend) => match never {},
         };
+        // Under the statement's own lock on the leaf, so that nothing changes between this and the commit.
+        self.surveyor().compare(&row)?;
         self.points.pass(Point::CleanedUncommitted, consumer).await?;
         tx.commit().await?;
         self.points.pass(Point::LeafCleaned, consumer).await?;

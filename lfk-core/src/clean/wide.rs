@@ -46,7 +46,9 @@ impl Cleaner<'_> {
                 }
             };
             if rows == 0 {
-                let attempt = self.attempt(&Piece::new(keys.to_vec(), Form::Capped, self.pace.cap())).await?;
+                let attempt = self
+                    .attempt(&Piece::new(keys.to_vec(), Form::Capped, self.pace.cap().min(self.limiter.most_rows())))
+                    .await?;
                 tally.rows += attempt.rows;
                 tally.resurrected += attempt.resurrected;
                 // What is stuck is locked or kept by a trigger: converging it as an ordinary key says which.
@@ -73,7 +75,7 @@ impl Cleaner<'_> {
         tally: &mut Tally,
     ) -> Result<Option<u64>> {
         let mut rows = 0;
-        let leaves = self.read_deadline().await?.1;
+        let leaves = self.read_deadline().await?.leaves;
         for leaf in &leaves {
             let list = self.list(leaf, columns, LIST_ROWS).await?;
             let mut left = list.as_slice();

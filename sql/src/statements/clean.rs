@@ -2,22 +2,31 @@
 
 use std::sync::LazyLock;
 
-use crate::{Piece, Sql, Template};
+use crate::{Ident, Piece, Sql, TableName, Template};
 
 /// The clock of the children's database, and what the child's tree is made of.
 pub static DEADLINE: LazyLock<Sql> = LazyLock::new(|| {
-    let kinds = column_kinds("to_regclass($1)", "$3::text[]");
+    let kinds = column_kinds(Piece::Sql("to_regclass($1)".to_owned()), Piece::Sql("$3::text[]".to_owned()));
     Template(include_str!("../../clean/deadline.sql")).render(&[("kinds", kinds.into())])
 });
 /// How the key columns of a parent compare.
 pub static KEY_KINDS: LazyLock<Sql> = LazyLock::new(|| {
-    let kinds = column_kinds("to_regclass($1)", "$2::text[]");
+    let kinds = column_kinds(Piece::Sql("to_regclass($1)".to_owned()), Piece::Sql("$2::text[]".to_owned()));
     Template(include_str!("../../pair/key_kinds.sql")).render(&[("kinds", kinds.into())])
 });
 
-fn column_kinds(relation: &'static str, columns: &'static str) -> Sql {
-    Template(include_str!("../../pair/column_kinds.sql"))
-        .render(&[("relation", Piece::Sql(relation.to_owned())), ("columns", Piece::Sql(columns.to_owned()))])
+fn column_kinds(relation: Piece, columns: Piece) -> Sql {
+    Template(include_str!("../../pair/column_kinds.sql")).render(&[("relation", relation), ("columns", columns)])
+}
+
+/// How columns of a table compare, as an expression.
+#[must_use]
+pub fn column_kinds_of(table: &TableName, columns: &[Ident]) -> Sql {
+    let names = columns.iter().map(|c| fragment::NAME.render(&[("name", Piece::literal(c.as_str()))]));
+    column_kinds(
+        fragment::RELATION.render(&[("name", Piece::literal(table.to_string()))]).into(),
+        fragment::NAMES.render(&[("names", Sql::join(names, ", ").into())]).into(),
+    )
 }
 
 /// Which parents exist now.
@@ -75,6 +84,12 @@ pub mod fragment {
     pub const CAPPED: Template = Template(include_str!("../../clean/capped.sql"));
     /// The rows locked before.
     pub const THESE_ROWS: Template = Template(include_str!("../../clean/these_rows.sql"));
+    /// A name as a value.
+    pub const NAME: Template = Template("'{name}'");
+    /// Names as a value.
+    pub const NAMES: Template = Template("ARRAY[\"{names}\"]::pg_catalog.text[]");
+    /// A table as a value.
+    pub const RELATION: Template = Template("'{name}'::pg_catalog.regclass");
     /// No limit on the rows.
     pub const ALL_ROWS: Template = Template("true");
     /// Leaves out what the application has locked.
