@@ -82,8 +82,13 @@ impl Piece {
         if self.doubted && rows > 0 {
             return After::Again(vec![Self { keys, ..self }]);
         }
-        if self.stuck || self.doubted {
-            return After::SetAside(keys, if late { Reason::Late } else { Reason::StillThere });
+        let reason = if late { Reason::Late } else { Reason::StillThere };
+        if self.doubted {
+            // Rows of one key that stay fill the statement, and it never comes to those of another.
+            return Self { keys, ..self }.halve_or(reason);
+        }
+        if self.stuck {
+            return After::SetAside(keys, reason);
         }
         After::Again(vec![Self::stuck(keys, self.cap)])
     }
@@ -259,6 +264,32 @@ mod tests {
             }
         }
         assert_eq!(reasons, [Reason::StillThere]);
+    }
+
+    #[test]
+    fn children_that_a_slow_trigger_keeps_hold_up_no_other_key() {
+        let bad = Key(vec!["2".to_owned()]);
+        let mut work = vec![Piece::new(keys(4), Form::Capped, 2000)];
+        let (mut aside, mut statements) = (Vec::new(), 0);
+        while let Some(piece) = work.pop() {
+            statements += 1;
+            assert!(statements < 40, "it does not end");
+            // Only small statements end at all, and while they have rows of the key 2 they come to no others.
+            let few = piece.form == Form::Capped && piece.cap <= FEW_ROWS;
+            let left = if piece.keys.contains(&bad) { piece.keys.clone() } else { vec![] };
+            match if !few {
+                piece.after(Class::Slow, false)
+            } else if left.is_empty() {
+                continue;
+            } else {
+                piece.still_there(left, 0, false)
+            } {
+                After::Again(pieces) => work.extend(pieces),
+                After::SetAside(keys, reason) => aside.push((keys, reason)),
+                After::Fail | After::SecondFirst(_) => panic!("nothing failed"),
+            }
+        }
+        assert_eq!(aside, [(vec![bad], Reason::StillThere)]);
     }
 
     #[test]
