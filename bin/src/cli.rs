@@ -54,11 +54,11 @@ pub(crate) enum Command {
     },
     /// Print the least rights of the roles that install and work, as SQL, without a network
     Grants(Grants),
-    /// Let definitions clean, from the start of what the log keeps
+    /// Let definitions clean; what they have only observed is cleaned too, from the start of what the log keeps
     Activate(Activate),
     /// Let definitions count what they would do, and change nothing
     Observe(Chosen),
-    /// Let definitions keep their place and do nothing
+    /// Let definitions keep their place and do nothing; what they have only observed waits as well
     Pause(Chosen),
     /// The kill switch: stop all work in all databases of the configuration, whoever does it
     Stop(Switch),

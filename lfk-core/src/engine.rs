@@ -260,8 +260,8 @@ impl Engine {
         capture::schema_sql(self.databases(), self.definitions(), down)
     }
 
-    /// Changes the state of the named definitions. Activating from observe sends the cursor back to the start of what the log
-    /// keeps, unless `from_now`. Refuses to activate what `plan` refuses.
+    /// Changes the state of the named definitions. Leaving observe, also for a pause, sends the cursor back to the start of what
+    /// the log keeps; activating `from_now` leaves alone what was deleted before. Refuses to activate what `plan` refuses.
     ///
     /// # Errors
     /// When a name is not configured or not installed, `plan` refuses, or a database fails.

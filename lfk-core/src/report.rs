@@ -149,7 +149,7 @@ pub struct DefinitionStatus {
     pub rows_affected_total: i64,
     /// Keys worked on since the definition was installed.
     pub keys_total: i64,
-    /// Keys seen while observing.
+    /// Keys seen while observing, since its cursor last went back to the start of the log.
     pub observed_keys: i64,
     /// Keys whose parent was there again, and whose children were therefore left alone.
     pub resurrected_total: i64,

@@ -15,8 +15,8 @@ const COUNT_ROWS: i64 = 1_000_000;
 /// Attempts to change a state that somebody else changes at the same time.
 const TRIES: u32 = 20;
 
-/// Gives one definition a state. From observe or canary to active, the cursor goes back to the start of what the log keeps,
-/// unless `from_now`.
+/// Gives one definition a state. Out of observe or canary, the cursor goes back to the start of what the log keeps; to active
+/// `from_now` it goes to the end.
 pub(crate) async fn set_state(
     home: &Database,
     definition: &LooseForeignKey,
@@ -40,17 +40,20 @@ pub(crate) async fn set_state(
 async fn try_set_state(home: &Database, name: &str, to: State, from_now: bool) -> Result<Option<StateChange>> {
     let (from, observed) = read_state(home, name).await?;
     // Observing moves the cursor over keys that nobody has cleaned. Whoever leaves it, also by way of a pause, goes back.
-    let activates = matches!(to, State::Active | State::Paused) && matches!(from, State::Observe | State::Canary);
-    let keys_left_log = if activates && !from_now { keys_left_log(home, name, observed).await? } else { 0 };
+    let leaves = matches!(to, State::Active | State::Paused) && matches!(from, State::Observe | State::Canary);
+    let rewound = leaves && !from_now;
+    // From a pause, too, whoever says so skips what waits.
+    let forwards = from_now && (leaves || (from == State::Paused && to == State::Active));
+    let keys_left_log = if rewound { keys_left_log(home, name, observed).await? } else { 0 };
     let mut tx = home.begin(Purpose::Log).await?;
-    if activates {
+    if rewound || forwards {
         let taken: bool =
             tx.query_scalar(statements::TRY_RING_LOCK).fetch_one(tx.conn()).await.map_err(|e| home.error(e))?;
         if !taken {
             return Ok(None);
         }
         // The first statement of the transaction that writes, because one of the two takes a snapshot.
-        let sql = if from_now { statements::FORWARD_CURSOR } else { statements::REWIND_CURSOR };
+        let sql = if forwards { statements::FORWARD_CURSOR } else { statements::REWIND_CURSOR };
         tx.query(sql).bind(name).execute(tx.conn()).await.map_err(|e| home.error(e))?;
     }
     let changed = tx
@@ -67,7 +70,6 @@ async fn try_set_state(home: &Database, name: &str, to: State, from_now: bool) -
     }
     tx.commit().await?;
     tracing::info!(definition = name, from = %from, to = %to, "state changed");
-    let rewound = activates && !from_now;
     Ok(Some(StateChange { name: name.to_owned(), from, to, rewound, keys_left_log }))
 }
 
