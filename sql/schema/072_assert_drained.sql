@@ -1,5 +1,6 @@
 -- Purpose: lfk.assert_drained: for migrations and deploys: raises unless every parent deleted up to now, by transactions
---   that this one can see, has been dealt with: nothing unread, nothing set aside, no quarantine. It waits for nothing.
+--   that this one can see, has been dealt with: nothing unread, nothing set aside, no quarantine. It waits
+--   for nothing but a leaf of the log that is being made again.
 --   Trailing passes do not count. A definition that observes cleans nothing, so it is never drained.
 -- For whoever may enter the schema: GRANT USAGE ON SCHEMA lfk TO migrator.
 -- Locks: ACCESS SHARE. Index: key_log_position, retry's primary key. Repeat: only reads.
@@ -9,6 +10,8 @@ DECLARE
   d record;
   why text;
 BEGIN
+  -- A statement that waits for a leaf that is being made again would see the log as it was before, and empty.
+  LOCK TABLE lfk.key_log IN ACCESS SHARE MODE;
   SELECT x.state, x.condition, x.note, u.rows > 0 AS unread,
          EXISTS (SELECT FROM lfk.cursor c JOIN lfk.retry r USING (consumer) WHERE c.definition = x.name AND r.quarantined_at IS NULL) AS waiting,
          EXISTS (SELECT FROM lfk.cursor c JOIN lfk.retry r USING (consumer) WHERE c.definition = x.name AND r.quarantined_at IS NOT NULL) AS quarantined

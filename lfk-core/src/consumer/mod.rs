@@ -98,6 +98,7 @@ impl Turn<'_> {
             }
         }
         match result {
+            Err(e) if e.kind == ErrorKind::Paused && self.stop.is_cancelled() => Ok(End::Interrupted),
             // Somebody paused it while a batch was at work: nothing is wrong, and nothing is left to do here.
             Err(e) if e.kind == ErrorKind::Paused => Ok(End::Idle),
             other => other,

@@ -233,6 +233,8 @@ impl Worker {
         consumer.running = false;
         consumer.pace = pace;
         consumer.not_before = None;
+        // A turn that was stopped has not shown that all is well again.
+        let unproven = self.stop.is_cancelled() && matches!(result, Ok(End::Interrupted));
         let trouble = match result {
             Ok(_) => None,
             Err(error) if error.kind == ErrorKind::Crashed => return Err(error),
@@ -246,7 +248,7 @@ impl Worker {
             None => {
                 consumer.failures = 0;
                 self.ctx.troubles.clear(&name);
-                if was_troubled {
+                if was_troubled && !unproven {
                     upkeep::note(&self.home, &definition, "ok", None).await;
                 }
             }
@@ -296,7 +298,8 @@ fn backoff(failures: u32) -> Duration {
 
 fn condition_of(error: &Error) -> &'static str {
     match classify(error) {
-        Class::Hold => "held",
+        // None of them needs a person: they pass.
+        Class::Hold | Class::Slow | Class::Locked | Class::Contended => "held",
         _ => "blocked",
     }
 }
