@@ -6,7 +6,7 @@ use anyhow::Result;
 use lfk_core::sabotage::{Point, Verdict};
 use lfk_core::{OnDelete, State};
 use lfk_tests::Pair;
-use lfk_tests::scenario::{PATIENCE, active, drain, loose};
+use lfk_tests::scenario::{PATIENCE, active, active_as_owner, drain, loose};
 use tokio::sync::watch;
 
 use crate::clean_support::{
@@ -81,7 +81,7 @@ async fn incident_l22_a_backlog_of_many_batches_is_one_turn() -> Result<()> {
 #[tokio::test]
 async fn incident_l28_nothing_is_kept_in_comments_which_a_restore_may_lose() -> Result<()> {
     let pair = Pair::with_schema(PROJECTS, BUILDS).await?;
-    let engine = active(&pair, [builds()?]).await?;
+    let engine = active_as_owner(&pair, [builds()?]).await?;
     for db in [&pair.main, &pair.ci] {
         db.execute(
             "DELETE FROM pg_description d USING pg_class c WHERE d.objoid = c.oid AND c.relnamespace = 'lfk'::regnamespace;
@@ -144,7 +144,7 @@ async fn incident_l32_who_activates_is_told_how_many_keys_have_left_the_log() ->
 #[tokio::test]
 async fn incident_l20_nothing_is_cleaned_by_installing_or_building_an_engine() -> Result<()> {
     let pair = Pair::with_schema(PROJECTS, BUILDS).await?;
-    let engine = active(&pair, [builds()?]).await?;
+    let engine = active_as_owner(&pair, [builds()?]).await?;
     let leases = "SELECT sum(token)::int8 FROM lfk.cursor";
     let before: i64 = pair.main.scalar(leases).await?;
     pair.main.execute("DELETE FROM projects WHERE id = 1").await?;
