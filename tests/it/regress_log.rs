@@ -151,7 +151,7 @@ async fn l13_keys_that_move_to_a_restored_leaf_are_not_taken_for_done() -> Resul
     let assertion = pair.main.execute("SELECT lfk.assert_drained('builds.project_id')");
     let (assertion, committed) = tokio::join!(assertion, restorer.commit_when_somebody_waits());
     committed?;
-    let error = format!("{:?}", assertion.err().expect("nothing is done"));
+    let error = format!("{:?}", assertion.expect_err("nothing is done"));
     assert!(error.contains("keys in the log wait"), "{error}");
     nothing_is_lost(&pair).await
 }

@@ -94,7 +94,8 @@ async fn a_worker_died() -> Result<Pair> {
     pair.main.execute("DELETE FROM projects WHERE id = 1").await?;
     let dying =
         builder(&pair)?.hook(When::dies(Point::Opened, "builds.project_id", 1)).definitions([builds()?]).build()?;
-    assert_eq!(dying.run_once().await.unwrap_err().kind, ErrorKind::Crashed);
+    let died = dying.run_once().await.err().context("it did not die")?;
+    assert_eq!(died.kind, ErrorKind::Crashed);
     let owned = "SELECT owner IS NOT NULL AND lease_until > clock_timestamp() FROM lfk.cursor WHERE settle IS NULL";
     assert!(pair.main.scalar::<bool>(owned).await?, "it left its lease behind");
     soon_over(&pair.main).await?;
