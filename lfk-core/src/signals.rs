@@ -11,7 +11,7 @@ use std::time::Duration;
 use lfk_sql::statements;
 use sqlx::Row as _;
 
-use crate::database::{Database, Purpose};
+use crate::database::{Database, Pooler, Purpose};
 use crate::error::{Error, ErrorKind, Result};
 
 /// WAL that a standby may have yet to replay, in bytes, whatever the time says: a standby that has stopped replaying reports
@@ -87,6 +87,10 @@ const OWN: &str = "lfk/";
 /// Watches over a statement of ours on another connection, and cancels it when somebody waits for what it has locked. The
 /// statement then counts as timed out and is never repeated at that size. Never returns; dropped with the statement.
 pub(crate) async fn never_block_others(database: &Database, backend: i64) -> Infallible {
+    if database.pooler() == Pooler::Transaction {
+        // When the cancel arrives, the pooler may have given this backend to another client, whose statement it would hit.
+        return std::future::pending().await;
+    }
     loop {
         tokio::time::sleep(WATCH).await;
         match cancel_if_blocking(database, backend).await {
