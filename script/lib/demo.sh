@@ -103,7 +103,8 @@ show kill -9 "$daemon"
 wait "$daemon" 2>/dev/null || true
 daemon=
 query ci 'SELECT count(*) AS builds FROM ci_builds'
-query main "SELECT definition, lease_until > now() AS leased, ceil(extract(epoch FROM lease_until - now())) AS seconds FROM lfk.cursor"
+query main "SELECT definition, lease_until > now() AS leased, ceil(extract(epoch FROM lease_until - now())) AS seconds
+              FROM lfk.cursor WHERE isfinite(lease_until)"
 
 title 'Another worker takes over when the lease has run out (10 s), and finishes'
 printf '%s$ lfk run --until-drained%s\n' "$typed" "$plain"
