@@ -2,11 +2,11 @@
 
 /// One key: its columns in the order of the definition.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Key(pub(crate) Vec<String>);
+pub struct Key(pub Vec<String>);
 
 impl Key {
     /// Cuts a flat list of columns into keys. `None` when the list does not come out even: then the log row is not ours.
-    pub(crate) fn from_columns(flat: Vec<String>, width: usize) -> Option<Vec<Key>> {
+    pub fn from_columns(flat: Vec<String>, width: usize) -> Option<Vec<Key>> {
         if width == 0 || !flat.len().is_multiple_of(width) {
             return None;
         }
@@ -22,19 +22,19 @@ impl Key {
     }
 
     /// The reverse: for statements that take keys as one list.
-    pub(crate) fn flatten(keys: &[Key]) -> Vec<String> {
+    pub fn flatten(keys: &[Key]) -> Vec<String> {
         keys.iter().flat_map(|k| k.0.iter().cloned()).collect()
     }
 
     /// One list a column, as the cleaning statements bind them.
-    pub(crate) fn by_column(keys: &[Key], width: usize) -> Vec<Vec<String>> {
+    pub fn by_column(keys: &[Key], width: usize) -> Vec<Vec<String>> {
         (0..width).map(|column| keys.iter().map(|k| k.0[column].clone()).collect()).collect()
     }
 }
 
 /// Sorts and collapses duplicates. Every worker then locks children in the same order; shorter first, so that
 /// non-negative integers come in their own order and neighbours on disk stay neighbours.
-pub(crate) fn sort_unique(keys: &mut Vec<Key>) {
+pub fn sort_unique(keys: &mut Vec<Key>) {
     keys.sort_by(|a, b| {
         let lengths = a.0.iter().map(String::len).cmp(b.0.iter().map(String::len));
         lengths.then_with(|| a.cmp(b))

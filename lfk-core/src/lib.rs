@@ -37,5 +37,12 @@ pub use report::{
     SetAsideKey, SetAsideList, StateChange, Status, WorkerStatus,
 };
 
+/// What the other crates of lfk are made of. No part of the interface: it changes without notice.
+#[doc(hidden)]
+pub mod parts {
+    pub use crate::database::{Purpose, Tx};
+    pub use crate::key::{Key, sort_unique};
+}
+
 #[cfg(feature = "sabotage")]
 pub mod sabotage;

@@ -17,7 +17,7 @@ use sqlx::postgres::PgPool;
 use sqlx::{Postgres, SqlSafeStr as _, SqlStr, Transaction};
 
 use self::lanes::{Lanes, Leased, Session};
-pub(crate) use self::tx::Tx;
+pub use self::tx::Tx;
 use crate::error::{Error, ErrorKind, Result};
 
 /// One of the databases that definitions speak of.
@@ -83,7 +83,7 @@ impl Limits {
 
 /// What a transaction is for. Each has its own opening statement in `sql/session/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
+pub enum Purpose {
     /// Reads or writes tables of schema `lfk`, the log among them: index scans only.
     Log,
     /// Reads user tables of the parent's side, READ ONLY, on a primary.
@@ -206,7 +206,12 @@ impl Database {
         Some(format!("{}:{}/{database}", options.get_host(), options.get_port()))
     }
 
-    pub(crate) async fn begin(&self, purpose: Purpose) -> Result<Tx> {
+    /// Begins a transaction. For the crates of lfk only.
+    ///
+    /// # Errors
+    /// When the database cannot be reached, or refuses the session.
+    #[doc(hidden)]
+    pub async fn begin(&self, purpose: Purpose) -> Result<Tx> {
         match &self.connections {
             Connections::Given(pool) => {
                 let pool = pool.clone();
@@ -235,7 +240,10 @@ impl Database {
         Ok(Tx::new(begun, &self.name, self.pooler == Pooler::None, Some(place)))
     }
 
-    pub(crate) fn error(&self, error: sqlx::Error) -> Error {
+    /// The driver's error as one of ours, in this database. For the crates of lfk only.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn error(&self, error: sqlx::Error) -> Error {
         // A name that is taken, or gone: on a connection that nobody shares neither can happen.
         let code = error.as_database_error().and_then(|answer| answer.code());
         if self.pooler == Pooler::None && matches!(code.as_deref(), Some("42P05" | "26000")) {

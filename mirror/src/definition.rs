@@ -1,0 +1,142 @@
+//! Mirrors as they are declared. Pure: no database is asked.
+
+use lfk_core::{Error, Relation, Result};
+use lfk_sql::{Expression, Ident};
+
+/// Chosen columns of a source table, kept equal in a target table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mirror {
+    /// Unique among everything that is installed in the source's database.
+    pub name: String,
+    /// The source table and its key: a primary key or another unique key whose columns are never NULL.
+    pub source: Relation,
+    /// The target table and the columns that hold the key, in the same order.
+    pub target: Relation,
+    /// What is mirrored beside the key.
+    pub columns: Vec<Column>,
+    /// Only source rows for which this is true have a row in the target: SQL over the columns of one source row.
+    pub filter: Option<Expression>,
+    /// Whether the daemon's own checks hand confirmed differences to the sync.
+    pub repair: bool,
+}
+
+/// A column of the target, and what stands in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// The column of the target.
+    pub target: Ident,
+    /// What it holds.
+    pub value: Value,
+}
+
+/// What a mirrored column holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// A column of the source as it is.
+    Column(Ident),
+    /// SQL over the columns of one source row. It may not be VOLATILE, nor read other tables or the clock.
+    Expression(Expression),
+}
+
+impl Mirror {
+    /// A mirror of nothing but its key.
+    ///
+    /// # Errors
+    /// When an end cannot be read, or the two keys have different numbers of columns.
+    pub fn new(name: impl Into<String>, source: &str, target: &str) -> Result<Self> {
+        let name = name.into();
+        let (source, target): (Relation, Relation) = (source.parse()?, target.parse()?);
+        if source.columns.len() != target.columns.len() {
+            let (here, there) = (source.columns.len(), target.columns.len());
+            let message = format!("the key has {here} columns in the source and {there} in the target");
+            return Err(Error::config(message).for_definition(&name));
+        }
+        Ok(Self { name, source, target, columns: Vec::new(), filter: None, repair: false })
+    }
+
+    /// Mirrors a column of the source.
+    ///
+    /// # Errors
+    /// When a name is no identifier, or the target column is taken.
+    pub fn column(self, source: &str, target: &str) -> Result<Self> {
+        let value = Ident::new(source).map_err(|e| Error::config(e.to_string()).for_definition(&self.name))?;
+        self.holding(target, Value::Column(value))
+    }
+
+    /// Fills a column of the target with what an expression over the source row gives.
+    ///
+    /// # Errors
+    /// When the name is no identifier, the target column is taken, or the expression is empty.
+    pub fn expression(self, target: &str, sql: &str) -> Result<Self> {
+        let value = Expression::new(sql).map_err(|e| Error::config(e.to_string()).for_definition(&self.name))?;
+        self.holding(target, Value::Expression(value))
+    }
+
+    fn holding(mut self, target: &str, value: Value) -> Result<Self> {
+        let target = Ident::new(target).map_err(|e| Error::config(e.to_string()).for_definition(&self.name))?;
+        if self.target.columns.contains(&target) || self.columns.iter().any(|c| c.target == target) {
+            let message = format!("the target column {target} is declared twice");
+            return Err(Error::config(message).for_definition(&self.name));
+        }
+        self.columns.push(Column { target, value });
+        Ok(self)
+    }
+
+    /// Limits it to source rows for which the expression is true.
+    ///
+    /// # Errors
+    /// When the expression is empty.
+    pub fn only_where(mut self, sql: &str) -> Result<Self> {
+        let filter = Expression::new(sql).map_err(|e| Error::config(e.to_string()).for_definition(&self.name))?;
+        self.filter = Some(filter);
+        Ok(self)
+    }
+
+    /// Has the daemon's own checks hand confirmed differences to the sync.
+    #[must_use]
+    pub fn repaired(mut self, repair: bool) -> Self {
+        self.repair = repair;
+        self
+    }
+
+    /// Everything that makes it this mirror. When it changes under the same name, it goes back to observing.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let columns: Vec<String> = self.columns.iter().map(|c| format!("{}={}", c.target, c.value.as_text())).collect();
+        let filter = self.filter.as_ref().map_or("", Expression::as_str);
+        format!("mirror {} -> {} [{}] where {filter}", self.source, self.target, columns.join(", "))
+    }
+}
+
+impl Value {
+    fn as_text(&self) -> String {
+        match self {
+            Self::Column(name) => name.to_string(),
+            Self::Expression(sql) => format!("({})", sql.as_str()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_column_is_filled_once() {
+        let mirror = Mirror::new("m", "main:public.s(id)", "ci:public.t(s_id)").unwrap();
+        let mirror = mirror.column("a", "b").unwrap();
+        for (source, target) in [("c", "b"), ("c", "s_id")] {
+            assert!(mirror.clone().column(source, target).unwrap_err().message.contains("twice"));
+        }
+    }
+
+    #[test]
+    fn what_is_mirrored_makes_the_fingerprint() {
+        let mirror = Mirror::new("m", "main:public.s(id)", "ci:public.t(s_id)").unwrap();
+        let other = mirror.clone().expression("b", "lower(a)").unwrap();
+        let third = mirror.clone().only_where("not archived").unwrap();
+        assert_ne!(mirror.fingerprint(), other.fingerprint());
+        assert_ne!(mirror.fingerprint(), third.fingerprint());
+        assert_eq!(mirror.fingerprint(), mirror.clone().repaired(true).fingerprint());
+    }
+}
