@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::cursor::LogSql;
 use crate::database::Database;
-use crate::definition::LooseForeignKey;
+use crate::declaration::{Declaration, Definition};
 use crate::error::{Error, ErrorKind};
 use crate::limiter::Limiter;
 use crate::points::Points;
@@ -16,7 +16,7 @@ use crate::retry::RetryPolicy;
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) databases: Vec<Database>,
-    pub(crate) definitions: Vec<LooseForeignKey>,
+    pub(crate) definitions: Vec<Arc<dyn Definition>>,
     pub(crate) limiters: HashMap<String, Arc<Limiter>>,
     pub(crate) policy: RetryPolicy,
     /// How long a statement should take.
@@ -30,8 +30,12 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn definition(&self, name: &str) -> Option<&LooseForeignKey> {
-        self.definitions.iter().find(|d| d.name == name)
+    pub(crate) fn definition(&self, name: &str) -> Option<&Arc<dyn Definition>> {
+        self.definitions.iter().find(|d| d.declaration().name == name)
+    }
+
+    pub(crate) fn declarations(&self) -> impl Iterator<Item = &Declaration> {
+        self.definitions.iter().map(|d| d.declaration())
     }
 
     pub(crate) fn database(&self, name: &str) -> Option<&Database> {
@@ -44,7 +48,7 @@ impl Context {
 
     /// The databases whose key log has consumers here.
     pub(crate) fn homes(&self) -> Vec<&Database> {
-        let is_home = |d: &&Database| self.definitions.iter().any(|def| def.parent.database == d.name());
+        let is_home = |d: &&Database| self.declarations().any(|def| def.parent.database == d.name());
         self.databases.iter().filter(is_home).collect()
     }
 }

@@ -89,12 +89,6 @@ impl LooseForeignKey {
         self
     }
 
-    /// The consumer that visits each key a second time. Definitions may not have a `~` in their names.
-    #[must_use]
-    pub(crate) fn trailing_consumer(&self) -> String {
-        format!("{}~trailing", self.name)
-    }
-
     /// Everything that makes it this definition. When it changes under the same name, the definition goes back to observing.
     #[must_use]
     pub fn fingerprint(&self) -> String {

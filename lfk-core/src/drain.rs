@@ -170,7 +170,7 @@ async fn look_at(ctx: &Context, home: &Database, all: &mut Look) -> Result<()> {
         .await
         .map_err(|e| pair::missing(home, e))?;
     tx.commit().await?;
-    let ours = |name: &str| ctx.definition(name).is_some_and(|d| d.parent.database == home.name());
+    let ours = |name: &str| ctx.definition(name).is_some_and(|d| d.declaration().parent.database == home.name());
     let mut found = 0;
     for row in rows.iter().filter(|row| ours(row.get("name"))) {
         found += 1;
@@ -187,7 +187,7 @@ async fn look_at(ctx: &Context, home: &Database, all: &mut Look) -> Result<()> {
             all.left.insert(name, blocked);
         }
     }
-    let wanted = ctx.definitions.iter().filter(|d| d.parent.database == home.name()).count();
+    let wanted = ctx.declarations().filter(|d| d.parent.database == home.name()).count();
     if found < wanted {
         return Err(Error::new(ErrorKind::NotInstalled, "some definitions of the configuration are not installed")
             .in_database(home.name())
@@ -233,7 +233,7 @@ async fn visit(ctx: &Context, name: &str, home: &Database, owner: Uuid, stop: &C
 async fn visit_all(ctx: &Context, stop: &CancellationToken) -> Result<Drained> {
     let owner = Uuid::new_v4();
     let mut first_error = None;
-    for definition in &ctx.definitions {
+    for definition in ctx.declarations() {
         if stop.is_cancelled() {
             break;
         }

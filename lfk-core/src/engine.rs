@@ -14,16 +14,17 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::consumer::Loose;
 use crate::context::{self, Context, Troubles};
 use crate::cursor::LogSql;
 use crate::database::Database;
+use crate::declaration::{Declaration, Definition};
 use crate::definition::{LooseForeignKey, State};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limiter::Limiter;
 use crate::points::Points;
 use crate::report::{
-    Drained, Finding, Installed, Plan, PlannedDefinition, SetAsideChange, SetAsideFilter, SetAsideList, StateChange,
-    Status,
+    Drained, Finding, Installed, Plan, SetAsideChange, SetAsideFilter, SetAsideList, StateChange, Status,
 };
 use crate::retry::RetryPolicy;
 use crate::{capture, drain, plan, set_aside, states, status};
@@ -49,6 +50,7 @@ const MAX_RETENTION: Duration = Duration::from_secs(24 * 3600);
 pub struct Builder {
     databases: Vec<Database>,
     definitions: Vec<LooseForeignKey>,
+    others: Vec<Arc<dyn Definition>>,
     attempts: u32,
     target: Duration,
     retention: Duration,
@@ -65,7 +67,12 @@ pub struct Engine {
 #[derive(Debug, Clone)]
 struct Inner {
     databases: Vec<Database>,
+    /// The loose foreign keys.
     definitions: Vec<LooseForeignKey>,
+    /// These, and definitions of other kinds.
+    all: Vec<Arc<dyn Definition>>,
+    /// What the databases record of all of them.
+    declarations: Vec<Declaration>,
     limiters: HashMap<String, Arc<Limiter>>,
     attempts: i32,
     target: Duration,
@@ -86,6 +93,7 @@ impl Default for Builder {
         Self {
             databases: Vec::new(),
             definitions: Vec::new(),
+            others: Vec::new(),
             attempts: DEFAULT_ATTEMPTS,
             target: DEFAULT_TARGET,
             retention: DEFAULT_RETENTION,
@@ -107,6 +115,14 @@ impl Builder {
     #[must_use]
     pub fn definitions(mut self, definitions: impl IntoIterator<Item = LooseForeignKey>) -> Self {
         self.definitions.extend(definitions);
+        self
+    }
+
+    /// Adds a definition of another kind. For the crates of lfk: `lfk_mirror` does it for mirrors.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn other(mut self, definition: Arc<dyn Definition>) -> Self {
+        self.others.push(definition);
         self
     }
 
@@ -157,8 +173,11 @@ impl Builder {
         if let Some(twice) = self.databases.iter().find(|d| !names.insert(d.name())) {
             return Err(Error::config("configured twice").in_database(twice.name()));
         }
+        let own = self.definitions.iter().map(|d| Arc::new(Loose::from(d.clone())) as Arc<dyn Definition>);
+        let all: Vec<Arc<dyn Definition>> = own.chain(self.others).collect();
+        let declarations: Vec<Declaration> = all.iter().map(|d| d.declaration().clone()).collect();
         let mut names = HashSet::new();
-        for definition in &self.definitions {
+        for definition in &declarations {
             let name = definition.name.as_str();
             if name.is_empty() || name.len() > 200 {
                 return Err(Error::config("a name has 1 to 200 bytes").for_definition(name));
@@ -193,6 +212,8 @@ impl Builder {
             inner: Arc::new(Inner {
                 databases: self.databases,
                 definitions: self.definitions,
+                all,
+                declarations,
                 limiters,
                 attempts,
                 target: self.target,
@@ -217,10 +238,17 @@ impl Engine {
         &self.inner.databases
     }
 
-    /// The configured definitions.
+    /// The configured loose foreign keys.
     #[must_use]
     pub fn definitions(&self) -> &[LooseForeignKey] {
         &self.inner.definitions
+    }
+
+    /// What the databases record of every configured definition, of whatever kind.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn declarations(&self) -> &[Declaration] {
+        &self.inner.declarations
     }
 
     /// Whether everything may be installed and run, and with which impact. Reads catalogs only.
@@ -228,7 +256,7 @@ impl Engine {
     /// # Errors
     /// When a database cannot be asked. What is refused is in the answer, not an error.
     pub async fn plan(&self) -> Result<Plan> {
-        plan::plan(self.databases(), self.definitions()).await
+        plan::plan(self.databases(), &self.inner.all).await
     }
 
     /// Installs schema `lfk`, triggers, definitions and cursors. Idempotent; a crash is finished by running it again.
@@ -238,7 +266,7 @@ impl Engine {
     /// [`ErrorKind::Refused`] before the first change when `plan` refuses; otherwise when a database fails.
     pub async fn install(&self) -> Result<Vec<Installed>> {
         refuse(&self.plan().await?, Finding::forbids_install)?;
-        capture::install(self.databases(), self.definitions()).await
+        capture::install(self.databases(), self.declarations()).await
     }
 
     /// Removes the named definitions, their triggers, and schema `lfk` with the last of them. Returns what was removed.
@@ -248,7 +276,7 @@ impl Engine {
     /// When a name is not configured, or a database fails.
     pub async fn uninstall(&self, names: &[String]) -> Result<Vec<String>> {
         self.named(names)?;
-        capture::uninstall(self.databases(), self.definitions(), names).await
+        capture::uninstall(self.databases(), self.declarations(), names).await
     }
 
     /// The SQL that `install` would run (`down`: that `uninstall` would run), a section a database, for any migration tool.
@@ -257,7 +285,7 @@ impl Engine {
     /// # Errors
     /// When a definition cannot be rendered.
     pub fn schema_sql(&self, down: bool) -> Result<String> {
-        capture::schema_sql(self.databases(), self.definitions(), down)
+        capture::schema_sql(self.databases(), self.declarations(), down)
     }
 
     /// Changes the state of the named definitions. Leaving observe, also for a pause, sends the cursor back to the start of what
@@ -268,8 +296,8 @@ impl Engine {
     pub async fn set_state(&self, names: &[String], state: State, from_now: bool) -> Result<Vec<StateChange>> {
         let chosen = self.named(names)?;
         if state == State::Active {
-            let wanted: Vec<LooseForeignKey> = chosen.iter().map(|d| (*d).clone()).collect();
-            refuse(&plan::plan(self.databases(), &wanted).await?, Finding::forbids_work)?;
+            let wanted = self.inner.all.iter().filter(|d| names.contains(&d.declaration().name));
+            refuse(&plan::plan(self.databases(), wanted).await?, Finding::forbids_work)?;
         }
         let mut changes = Vec::new();
         for definition in chosen {
@@ -303,7 +331,7 @@ impl Engine {
     /// When no database at all can be asked.
     pub async fn status(&self) -> Result<Status> {
         let context = self.context(BOUNDED_RETRY_WAIT);
-        status::status(&context.homes(), self.definitions()).await
+        status::status(&context.homes(), self.declarations()).await
     }
 
     /// Keys set aside, at most `limit`, those in quarantine first: the one call that answers with key values.
@@ -402,7 +430,7 @@ impl Engine {
         let inner = &self.inner;
         Context {
             databases: inner.databases.clone(),
-            definitions: inner.definitions.clone(),
+            definitions: inner.all.clone(),
             limiters: inner.limiters.clone(),
             policy: RetryPolicy { longest_wait, attempts: inner.attempts },
             target: inner.target,
@@ -414,11 +442,11 @@ impl Engine {
         }
     }
 
-    pub(crate) fn named(&self, names: &[String]) -> Result<Vec<&LooseForeignKey>> {
+    pub(crate) fn named(&self, names: &[String]) -> Result<Vec<&Declaration>> {
         let find = |name: &String| {
-            self.definitions().iter().find(|d| d.name == *name).ok_or_else(|| {
-                let known: Vec<&str> = self.definitions().iter().map(|d| d.name.as_str()).collect();
-                Error::config(format!("there is no loose foreign key \"{name}\""))
+            self.declarations().iter().find(|d| d.name == *name).ok_or_else(|| {
+                let known: Vec<&str> = self.declarations().iter().map(|d| d.name.as_str()).collect();
+                Error::config(format!("there is no definition \"{name}\""))
                     .with_hint(format!("configured are: {}", known.join(", ")))
             })
         };
@@ -471,8 +499,8 @@ impl Drop for Handle {
 
 /// The first thing that forbids the work, as an error.
 fn refuse(plan: &Plan, forbids: impl Fn(&Finding) -> bool) -> Result<()> {
-    let refused = |d: &PlannedDefinition| d.findings.iter().find(|f| forbids(f)).cloned();
-    match plan.loose_foreign_keys.iter().find_map(|d| Some((d.name.clone(), refused(d)?))) {
+    let refused = |findings: &[Finding]| findings.iter().find(|f| forbids(f)).cloned();
+    match plan.findings().find_map(|(name, findings)| Some((name.to_owned(), refused(findings)?))) {
         None => Ok(()),
         Some((name, Finding { message, remedy, .. })) => {
             let error = Error::refused(message).for_definition(&name);

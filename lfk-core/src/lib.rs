@@ -6,6 +6,7 @@ mod consumer;
 mod context;
 mod cursor;
 mod database;
+mod declaration;
 mod definition;
 mod drain;
 mod engine;
@@ -40,8 +41,18 @@ pub use report::{
 /// What the other crates of lfk are made of. No part of the interface: it changes without notice.
 #[doc(hidden)]
 pub mod parts {
+    pub use crate::clean::{Class, Pace, Tally, classify};
+    pub use crate::consumer::{Converge, Turn};
+    pub use crate::cursor::Lease;
     pub use crate::database::{Purpose, Tx};
+    pub use crate::declaration::{Declaration, Definition, Kind};
     pub use crate::key::{Key, sort_unique};
+    pub use crate::limiter::Limiter;
+    pub use crate::pair::Paired;
+    pub use crate::report::Planned;
+    pub use crate::retry::{Reason, SetAside};
+    pub use crate::schedule::Lane;
+    pub use crate::sweep::SweepEnd;
 }
 
 #[cfg(feature = "sabotage")]

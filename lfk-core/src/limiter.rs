@@ -13,7 +13,7 @@ type Bucket = RateLimiter<NotKeyed, InMemoryState, DefaultClock>;
 
 /// The limits of one database, shared by every consumer of this process that writes there.
 #[derive(Debug)]
-pub(crate) struct Limiter {
+pub struct Limiter {
     rows: Option<(Bucket, NonZeroU32)>,
     statements: Option<(Bucket, NonZeroU32)>,
 }
@@ -28,7 +28,7 @@ impl Limiter {
     }
 
     /// Waits for the right to send one writing statement. Called with no transaction open.
-    pub(crate) async fn statement(&self, stop: &CancellationToken) {
+    pub async fn statement(&self, stop: &CancellationToken) {
         if let Some((bucket, _)) = &self.statements {
             tokio::select! {
                 () = bucket.until_ready() => {}
@@ -38,12 +38,13 @@ impl Limiter {
     }
 
     /// Rows that one statement may touch so that paying for them takes about a second.
-    pub(crate) fn most_rows(&self) -> usize {
+    #[must_use]
+    pub fn most_rows(&self) -> usize {
         self.rows.as_ref().map_or(usize::MAX, |(_, per_second)| usize::try_from(per_second.get()).unwrap_or(usize::MAX))
     }
 
     /// Pays for rows that were changed, after the fact and with no transaction open: how many there are is known only then.
-    pub(crate) async fn rows(&self, rows: u64, stop: &CancellationToken) {
+    pub async fn rows(&self, rows: u64, stop: &CancellationToken) {
         let Some((bucket, burst)) = &self.rows else { return };
         let mut owed = rows;
         while owed > 0 {

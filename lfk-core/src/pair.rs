@@ -10,10 +10,9 @@ use lfk_sql::statements;
 use sqlx::Row as _;
 use uuid::Uuid;
 
-use crate::clean::Shape;
 use crate::cursor::Lease;
 use crate::database::{Database, Purpose};
-use crate::definition::LooseForeignKey;
+use crate::declaration::Declaration;
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::KeyType;
 use crate::points::{Point, Points};
@@ -32,17 +31,26 @@ struct Identity {
     id: Uuid,
 }
 
-/// Proves that the databases of a definition are the pair that was installed, and answers with the shape of its statements.
+/// The two databases of a definition, found to be the pair that was installed.
+#[derive(Debug)]
+pub struct Paired {
+    /// The types that keys are cast to wherever they are compared.
+    pub(crate) key_types: Vec<KeyType>,
+    /// Whether both ends are in one database.
+    pub same_database: bool,
+}
+
+/// Proves that the databases of a definition are the pair that was installed.
 ///
 /// # Errors
 /// Refused before anything was changed, when a database is not the one that was recorded.
 pub(crate) async fn verify(
-    definition: &LooseForeignKey,
+    definition: &Declaration,
     lane: Lane,
     lease: &Lease,
     away: &Database,
     points: &Points,
-) -> Result<Shape> {
+) -> Result<Paired> {
     let home = &lease.home;
     let home_identity = identify(home).await?;
     let known = load(definition, home).await?;
@@ -64,12 +72,11 @@ pub(crate) async fn verify(
         Lane::Head => exchange_nonce(definition, lease, away, home_identity.id, points).await?,
         Lane::Trailing => compare_nonces(definition, lease, away, home_identity.id).await?,
     }
-    let kinds = key_kinds(definition, home).await?;
-    Ok(Shape::new(definition, known.key_types, same_database).with_kinds(kinds))
+    Ok(Paired { key_types: known.key_types, same_database })
 }
 
 /// How the parent's key columns compare now.
-async fn key_kinds(definition: &LooseForeignKey, home: &Database) -> Result<Vec<Option<String>>> {
+pub(crate) async fn key_kinds(definition: &Declaration, home: &Database) -> Result<Vec<Option<String>>> {
     let columns: Vec<&str> = definition.parent.columns.iter().map(lfk_sql::Ident::as_str).collect();
     let mut tx = home.begin(Purpose::Log).await?;
     let kinds = tx
@@ -83,13 +90,12 @@ async fn key_kinds(definition: &LooseForeignKey, home: &Database) -> Result<Vec<
     Ok(kinds)
 }
 
-/// The shape for a definition that only observes: the other database need not be there.
+/// The key's types, for a definition that only observes: the other database need not be there.
 ///
 /// # Errors
 /// Refused when what is installed is another definition.
-pub(crate) async fn shape_of(definition: &LooseForeignKey, lease: &Lease) -> Result<Shape> {
-    let known = load(definition, &lease.home).await?;
-    Ok(Shape::new(definition, known.key_types, false))
+pub(crate) async fn key_types(definition: &Declaration, lease: &Lease) -> Result<Vec<KeyType>> {
+    load(definition, &lease.home).await.map(|known| known.key_types)
 }
 
 /// Reads the identity row, and refuses a copy that carries another database's row.
@@ -142,7 +148,7 @@ struct Known {
     key_types: Vec<KeyType>,
 }
 
-async fn load(definition: &LooseForeignKey, home: &Database) -> Result<Known> {
+async fn load(definition: &Declaration, home: &Database) -> Result<Known> {
     let mut tx = home.begin(Purpose::Log).await?;
     let row = tx
         .query(statements::LOAD_DEFINITION)
@@ -158,7 +164,7 @@ async fn load(definition: &LooseForeignKey, home: &Database) -> Result<Known> {
             .with_hint("run `lfk install`"))
     };
     let Some(row) = row else { return refuse("it is not installed") };
-    if row.get::<&str, _>("fingerprint") != definition.fingerprint() {
+    if row.get::<&str, _>("fingerprint") != definition.fingerprint {
         return refuse("what is installed under this name is another definition");
     }
     let types: Vec<String> = row.get("key_types");
@@ -192,7 +198,7 @@ async fn is_same_database(home: &Database, away: &Database) -> Result<bool> {
 }
 
 /// What the child's side has as its nonce.
-async fn read_peer(definition: &LooseForeignKey, away: &Database, home_identity: Uuid) -> Result<Uuid> {
+async fn read_peer(definition: &Declaration, away: &Database, home_identity: Uuid) -> Result<Uuid> {
     let mut tx = away.begin(Purpose::Log).await?;
     let seen = tx
         .query_scalar(statements::READ_PEER)
@@ -205,7 +211,7 @@ async fn read_peer(definition: &LooseForeignKey, away: &Database, home_identity:
     seen.ok_or_else(|| refused(definition, away, "it knows nothing of this definition"))
 }
 
-fn refused(definition: &LooseForeignKey, away: &Database, message: &str) -> Error {
+fn refused(definition: &Declaration, away: &Database, message: &str) -> Error {
     Error::refused(message).in_database(away.name()).for_definition(&definition.name).with_hint(INSTALL_ANEW)
 }
 
@@ -213,12 +219,7 @@ const DISAGREE: &str = "the two databases no longer agree: one of them is a copy
 
 /// For the trailing cursor, which may be at work at the same time as the head: only one of the two may exchange nonces. The
 /// head may move on by two steps between the two questions, so that one answer proves nothing against the pair.
-async fn compare_nonces(
-    definition: &LooseForeignKey,
-    lease: &Lease,
-    away: &Database,
-    home_identity: Uuid,
-) -> Result<()> {
+async fn compare_nonces(definition: &Declaration, lease: &Lease, away: &Database, home_identity: Uuid) -> Result<()> {
     for _ in 0..COMPARISONS {
         let seen = read_peer(definition, away, home_identity).await?;
         let mut tx = lease.home.begin(Purpose::Log).await?;
@@ -233,7 +234,7 @@ async fn compare_nonces(
 }
 
 async fn exchange_nonce(
-    definition: &LooseForeignKey,
+    definition: &Declaration,
     lease: &Lease,
     away: &Database,
     home_identity: Uuid,
@@ -262,7 +263,7 @@ async fn exchange_nonce(
 
 /// The parent's side offers the next nonce. An offer that is pending is made again instead of another one: the worker that
 /// made it may still be about to carry it over. `None`: the child's side has a nonce that this side does not know.
-async fn offer(definition: &LooseForeignKey, lease: &Lease, seen: Uuid) -> Result<Option<Uuid>> {
+async fn offer(definition: &Declaration, lease: &Lease, seen: Uuid) -> Result<Option<Uuid>> {
     let mut tx = lease.home.begin(Purpose::Log).await?;
     lease.hold(&mut tx).await?;
     let next = tx
@@ -278,7 +279,7 @@ async fn offer(definition: &LooseForeignKey, lease: &Lease, seen: Uuid) -> Resul
 }
 
 /// The child's side takes it. False: it has another one by now.
-async fn take(definition: &LooseForeignKey, away: &Database, home: Uuid, seen: Uuid, next: Uuid) -> Result<bool> {
+async fn take(definition: &Declaration, away: &Database, home: Uuid, seen: Uuid, next: Uuid) -> Result<bool> {
     let mut tx = away.begin(Purpose::Log).await?;
     let taken = tx
         .query(statements::TAKE_NONCE)
@@ -294,7 +295,7 @@ async fn take(definition: &LooseForeignKey, away: &Database, home: Uuid, seen: U
 }
 
 /// The parent's side knows that it was taken: from here on an older copy of the child's side no longer agrees.
-async fn confirm(definition: &LooseForeignKey, lease: &Lease, next: Uuid) -> Result<()> {
+async fn confirm(definition: &Declaration, lease: &Lease, next: Uuid) -> Result<()> {
     let mut tx = lease.home.begin(Purpose::Log).await?;
     tx.query(statements::CONFIRM_NONCE)
         .bind(&definition.name)

@@ -10,14 +10,50 @@ use crate::definition::State;
 pub struct Plan {
     /// One entry a definition, in the order of the configuration.
     pub loose_foreign_keys: Vec<PlannedDefinition>,
+    /// One entry a mirror, in the order of the configuration.
+    pub mirrors: Vec<PlannedMirror>,
 }
 
 impl Plan {
     /// Whether anything forbids the work.
     #[must_use]
     pub fn is_refused(&self) -> bool {
-        self.loose_foreign_keys.iter().any(|d| d.findings.iter().any(|f| f.refuses))
+        self.findings().any(|(_, findings)| findings.iter().any(|f| f.refuses))
     }
+
+    /// What was noticed, by definition.
+    pub fn findings(&self) -> impl Iterator<Item = (&str, &[Finding])> {
+        let loose = self.loose_foreign_keys.iter().map(|d| (d.name.as_str(), d.findings.as_slice()));
+        loose.chain(self.mirrors.iter().map(|m| (m.name.as_str(), m.findings.as_slice())))
+    }
+}
+
+/// What `plan` knows about one definition, of either kind.
+#[derive(Debug, Clone)]
+pub enum Planned {
+    /// A loose foreign key.
+    LooseForeignKey(PlannedDefinition),
+    /// A mirror.
+    Mirror(PlannedMirror),
+}
+
+/// What `plan` knows about one mirror.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct PlannedMirror {
+    /// The mirror's name.
+    pub name: String,
+    /// `database:schema.table(key)` of the source.
+    pub source: String,
+    /// `database:schema.table(key)` of the target.
+    pub target: String,
+    /// Rows of the source as the planner estimates them; absent when the table is not there.
+    pub source_rows_estimate: Option<i64>,
+    /// Rows of the target as the planner estimates them.
+    pub target_rows_estimate: Option<i64>,
+    /// What is kept equal, as a sentence.
+    pub effect: String,
+    /// What was noticed.
+    pub findings: Vec<Finding>,
 }
 
 /// What `plan` knows about one definition.
@@ -123,6 +159,8 @@ pub struct StateChange {
 pub struct Status {
     /// One entry a configured definition.
     pub loose_foreign_keys: Vec<DefinitionStatus>,
+    /// One entry a configured mirror.
+    pub mirrors: Vec<DefinitionStatus>,
     /// Every process that reads a key log of the configured databases.
     pub workers: Vec<WorkerStatus>,
     /// Databases that could not be asked, each with the reason. Their definitions are listed with a note.

@@ -17,17 +17,20 @@ use crate::key::Key;
 
 /// A key that could not be done, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SetAside {
-    pub(crate) key: Key,
-    pub(crate) reason: Reason,
-    pub(crate) sqlstate: Option<String>,
+pub struct SetAside {
+    /// The key.
+    pub key: Key,
+    /// Why.
+    pub reason: Reason,
+    /// The SQLSTATE of the error that did it, where there was one.
+    pub sqlstate: Option<String>,
     /// The server's words without its DETAIL.
-    pub(crate) error: Option<String>,
+    pub error: Option<String>,
 }
 
 /// Why a key was set aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Reason {
+pub enum Reason {
     /// The application held locks on its children.
     Locked,
     /// Even one key and few rows took longer than a statement may.
@@ -205,7 +208,8 @@ pub(crate) async fn settle(lease: &Lease, outcome: &Outcome, policy: &RetryPolic
 
 impl SetAside {
     /// A key with the reason, and the error that gave it.
-    pub(crate) fn new(key: Key, reason: Reason, error: Option<&crate::error::Error>) -> Self {
+    #[must_use]
+    pub fn new(key: Key, reason: Reason, error: Option<&crate::error::Error>) -> Self {
         let sqlstate = error.and_then(crate::error::Error::sqlstate);
         Self { key, reason, sqlstate, error: error.map(|e| e.message.clone()) }
     }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 /// Which of a definition's cursors it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lane {
+pub enum Lane {
     /// The first visit.
     Head,
     /// The second one, `settle_after` later.

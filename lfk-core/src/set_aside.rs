@@ -9,7 +9,7 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use crate::database::{Database, Purpose, Tx};
-use crate::definition::LooseForeignKey;
+use crate::declaration::Declaration;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::pair;
@@ -17,7 +17,7 @@ use crate::report::{SetAsideChange, SetAsideFilter, SetAsideKey, SetAsideList};
 
 /// Which rows of a definition are meant, as `sql/retry/chosen_keys.sql` binds it.
 struct Choice<'a> {
-    definition: &'a LooseForeignKey,
+    definition: &'a Declaration,
     quarantined: bool,
     /// The columns of all keys one after another; `None` is every key.
     keys: Option<Vec<String>>,
@@ -75,9 +75,9 @@ async fn change(engine: &Engine, filter: &SetAsideFilter, statement: &Sql) -> Re
 
 /// Every definition that is meant. What is wrong with the keys is said before anything is touched.
 fn choices<'a>(engine: &'a Engine, filter: &SetAsideFilter) -> Result<Vec<Choice<'a>>> {
-    let definitions: Vec<&LooseForeignKey> =
-        if filter.names.is_empty() { engine.definitions().iter().collect() } else { engine.named(&filter.names)? };
-    let choose = |definition: &'a LooseForeignKey| {
+    let definitions: Vec<&Declaration> =
+        if filter.names.is_empty() { engine.declarations().iter().collect() } else { engine.named(&filter.names)? };
+    let choose = |definition: &'a Declaration| {
         let width = definition.parent.columns.len();
         if filter.keys.iter().any(|key| key.len() != width) {
             return Err(Error::config(format!("its keys have {width} columns, and a key that was given has not"))

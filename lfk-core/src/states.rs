@@ -5,7 +5,8 @@ use lfk_sql::statements;
 use sqlx::Row as _;
 
 use crate::database::{Database, Purpose};
-use crate::definition::{LooseForeignKey, State};
+use crate::declaration::Declaration;
+use crate::definition::State;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pair;
 use crate::report::StateChange;
@@ -19,7 +20,7 @@ const TRIES: u32 = 20;
 /// `from_now` it goes to the end.
 pub(crate) async fn set_state(
     home: &Database,
-    definition: &LooseForeignKey,
+    definition: &Declaration,
     to: State,
     from_now: bool,
 ) -> Result<StateChange> {

@@ -7,7 +7,8 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use crate::database::{Database, Purpose};
-use crate::definition::{LooseForeignKey, State};
+use crate::declaration::{Declaration, Kind};
+use crate::definition::State;
 use crate::error::Result;
 use crate::pair;
 use crate::report::{DefinitionStatus, Status, WorkerStatus};
@@ -17,7 +18,7 @@ use crate::report::{DefinitionStatus, Status, WorkerStatus};
 const COUNT_ROWS: i64 = 1_000_000;
 
 /// Asks every database that has a key log of these definitions.
-pub(crate) async fn status(homes: &[&Database], definitions: &[LooseForeignKey]) -> Result<Status> {
+pub(crate) async fn status(homes: &[&Database], definitions: &[Declaration]) -> Result<Status> {
     let mut status = Status::default();
     let mut found: HashMap<String, DefinitionStatus> = HashMap::new();
     let mut notes: HashMap<String, String> = HashMap::new();
@@ -40,7 +41,11 @@ pub(crate) async fn status(homes: &[&Database], definitions: &[LooseForeignKey])
     for definition in definitions {
         let known = found.remove(&definition.name);
         let note = notes.get(&definition.parent.database).cloned();
-        status.loose_foreign_keys.push(known.unwrap_or_else(|| unknown(&definition.name, note)));
+        let one = known.unwrap_or_else(|| unknown(&definition.name, note));
+        match definition.kind {
+            Kind::LooseForeignKey => status.loose_foreign_keys.push(one),
+            Kind::Mirror => status.mirrors.push(one),
+        }
     }
     Ok(status)
 }

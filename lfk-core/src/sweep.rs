@@ -27,7 +27,7 @@ const CHUNK_ROWS: i64 = 5_000;
 
 /// How a part of a sweep ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SweepEnd {
+pub enum SweepEnd {
     /// Every child key was looked at.
     Done,
     /// The time was up: the position is stored.
@@ -65,7 +65,7 @@ pub(crate) async fn is_swept(lease: &Lease, marker: Position) -> Result<bool> {
 
 impl Sweep<'_> {
     /// Sweeps until the end, or until `is_over`.
-    pub(crate) async fn run(&self, is_over: impl Fn() -> bool) -> Result<SweepEnd> {
+    pub(crate) async fn run(&self, is_over: &(dyn Fn() -> bool + Send + Sync)) -> Result<SweepEnd> {
         let mut behind = self.begin().await?;
         self.pass(Point::SweepBegun).await?;
         loop {

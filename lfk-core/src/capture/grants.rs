@@ -6,6 +6,7 @@ use lfk_sql::{Ident, Piece, Sql, Template, statements};
 
 use super::script::{comment, table};
 use crate::database::Database;
+use crate::declaration::Declaration;
 use crate::definition::{LooseForeignKey, OnDelete};
 use crate::error::{Error, Result};
 use crate::plan::{child_columns, written_columns};
@@ -53,7 +54,8 @@ pub(crate) fn grants(
     if let Some(odd) = odd_name(&roles, definitions) {
         return Err(Error::config(format!("the name {odd} cannot stand in a script of grants")));
     }
-    let all: Vec<&LooseForeignKey> = definitions.iter().collect();
+    let declared: Vec<Declaration> = definitions.iter().map(Declaration::from).collect();
+    let all: Vec<&Declaration> = declared.iter().collect();
     let chosen: Vec<&Database> = match only {
         Some(name) => vec![super::named(databases, name)?],
         None => super::mentioned(databases, &all),

@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::schema::{identify, prepare};
 use super::{Patience, Uncovered, cover_step, finish_retiring, mentioned, named};
 use crate::database::{Database, Purpose};
-use crate::definition::{LooseForeignKey, State};
+use crate::declaration::Declaration;
+use crate::definition::State;
 use crate::error::{Error, Result};
 use crate::relation::Relation;
 use crate::report::Installed;
@@ -18,8 +19,8 @@ use crate::report::Installed;
 ///
 /// # Errors
 /// Refused when a database is a copy, is another one than recorded, or has a newer schema; a lock that stays taken; SQL.
-pub(crate) async fn install(databases: &[Database], definitions: &[LooseForeignKey]) -> Result<Vec<Installed>> {
-    let all: Vec<&LooseForeignKey> = definitions.iter().collect();
+pub(crate) async fn install(databases: &[Database], definitions: &[Declaration]) -> Result<Vec<Installed>> {
+    let all: Vec<&Declaration> = definitions.iter().collect();
     let mut identities = BTreeMap::new();
     for database in mentioned(databases, &all) {
         identities.insert(database.name(), prepare(database).await?);
@@ -55,7 +56,7 @@ struct Known {
 
 /// One definition between its two databases.
 struct Site<'a> {
-    definition: &'a LooseForeignKey,
+    definition: &'a Declaration,
     databases: &'a [Database],
     home: &'a Database,
     away: &'a Database,
@@ -81,7 +82,7 @@ impl Site<'_> {
             }
             // A child database without its row was restored from before the definition: what has been cleaned since is back.
             Some(known)
-                if known.fingerprint == self.definition.fingerprint()
+                if known.fingerprint == self.definition.fingerprint
                     && known.table_id == table_id
                     && self.has_peer().await? =>
             {
@@ -100,7 +101,7 @@ impl Site<'_> {
     /// Somebody else made the definition just now, or is removing its table.
     async fn lost_a_race(&self, done: &impl Fn(&'static str, State) -> Installed) -> Result<Installed> {
         match self.read().await? {
-            Some(known) if known.fingerprint == self.definition.fingerprint() => Ok(done("unchanged", known.state)),
+            Some(known) if known.fingerprint == self.definition.fingerprint => Ok(done("unchanged", known.state)),
             _ => Err(Error::refused("it is being installed or uninstalled by somebody else at this moment")
                 .in_database(self.home.name())
                 .with_hint("run `lfk install` again")),
@@ -280,7 +281,7 @@ impl Site<'_> {
             .bind(d.parent.to_string())
             .bind(d.child.to_string())
             .bind(d.on_delete.to_string())
-            .bind(d.fingerprint())
+            .bind(&d.fingerprint)
             .bind(self.away_identity()?)
             .bind(nonce)
             .execute(tx.conn())
@@ -343,7 +344,7 @@ impl Site<'_> {
             .bind(d.parent.to_string())
             .bind(d.child.to_string())
             .bind(d.on_delete.to_string())
-            .bind(d.fingerprint())
+            .bind(&d.fingerprint)
             .bind(away_identity)
             .bind(moved.then_some(nonce))
             .execute(tx.conn())

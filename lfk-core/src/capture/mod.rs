@@ -36,7 +36,7 @@ use lfk_sql::statements;
 use tokio::time::Instant;
 
 use crate::database::{Database, Purpose};
-use crate::definition::LooseForeignKey;
+use crate::declaration::Declaration;
 use crate::error::{Error, ErrorKind, Result};
 
 pub(crate) use grants::grants;
@@ -179,7 +179,7 @@ async fn untrack_step(database: &Database, table_id: i32) -> Result<bool> {
 }
 
 /// The configured databases that these definitions speak of, each once.
-fn mentioned<'a>(databases: &'a [Database], definitions: &[&LooseForeignKey]) -> Vec<&'a Database> {
+fn mentioned<'a>(databases: &'a [Database], definitions: &[&Declaration]) -> Vec<&'a Database> {
     databases
         .iter()
         .filter(|db| definitions.iter().any(|d| d.parent.database == db.name() || d.child.database == db.name()))

@@ -6,7 +6,7 @@ use lfk_sql::{Piece, statements};
 
 use super::mentioned;
 use crate::database::Database;
-use crate::definition::LooseForeignKey;
+use crate::declaration::Declaration;
 use crate::error::Result;
 use crate::relation::Relation;
 
@@ -27,8 +27,8 @@ const DOWN: &str = "\
 ///
 /// # Errors
 /// None at present; a definition that cannot be rendered would be one.
-pub(crate) fn schema_sql(databases: &[Database], definitions: &[LooseForeignKey], down: bool) -> Result<String> {
-    let all: Vec<&LooseForeignKey> = definitions.iter().collect();
+pub(crate) fn schema_sql(databases: &[Database], definitions: &[Declaration], down: bool) -> Result<String> {
+    let all: Vec<&Declaration> = definitions.iter().collect();
     let mut out = String::new();
     for database in mentioned(databases, &all) {
         let here = comment(database.name());
@@ -39,7 +39,7 @@ pub(crate) fn schema_sql(databases: &[Database], definitions: &[LooseForeignKey]
     Ok(out)
 }
 
-fn write_up(out: &mut String, database: &Database, definitions: &[LooseForeignKey]) {
+fn write_up(out: &mut String, database: &Database, definitions: &[Declaration]) {
     for part in statements::SCHEMA {
         let _ = writeln!(out, "{}\n", part.trim_end());
     }
@@ -57,7 +57,7 @@ fn write_up(out: &mut String, database: &Database, definitions: &[LooseForeignKe
     let _ = writeln!(out);
 }
 
-fn write_down(out: &mut String, database: &Database, definitions: &[LooseForeignKey]) {
+fn write_down(out: &mut String, database: &Database, definitions: &[Declaration]) {
     for definition in definitions {
         let name = || Piece::literal(&definition.name);
         if definition.child.database == database.name() {

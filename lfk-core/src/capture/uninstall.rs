@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Patience, finish_retiring, mentioned, named};
 use crate::database::{Database, Purpose};
-use crate::definition::LooseForeignKey;
+use crate::declaration::Declaration;
 use crate::error::{Error, Result};
 
 /// Removes the named definitions, their triggers, and schema `lfk` where nothing else is left in it. Databases without lfk
@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 /// A name that is not configured; a lock that stays taken; SQL. What is done so far is kept, and running it again goes on.
 pub(crate) async fn uninstall(
     databases: &[Database],
-    definitions: &[LooseForeignKey],
+    definitions: &[Declaration],
     names: &[String],
 ) -> Result<Vec<String>> {
     let mut chosen = Vec::with_capacity(names.len());
@@ -42,7 +42,7 @@ pub(crate) async fn uninstall(
 }
 
 /// The child's side first: without it the definition refuses to work, and only the parent's side can name it.
-async fn forget(definition: &LooseForeignKey, home: &Database, away: &Database) -> Result<bool> {
+async fn forget(definition: &Declaration, home: &Database, away: &Database) -> Result<bool> {
     let Some(here) = identity(home).await? else { return Ok(false) };
     let there = identity(away).await?;
     let mut found = false;

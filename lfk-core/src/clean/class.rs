@@ -4,7 +4,7 @@ use crate::error::{Error, ErrorKind};
 
 /// What kind of failure it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Class {
+pub enum Class {
     /// The batch ends here and its keys stay unread: lease lost, killed, paused, refused.
     Stop,
     /// The database is away, full, read-only or going down: the definition waits, nothing is to blame.
@@ -21,7 +21,9 @@ pub(crate) enum Class {
     Poison,
 }
 
-pub(crate) fn classify(error: &Error) -> Class {
+/// What an error means for the batch.
+#[must_use]
+pub fn classify(error: &Error) -> Class {
     match error.kind {
         ErrorKind::Unreachable | ErrorKind::Held => Class::Hold,
         ErrorKind::Sql => match error.sqlstate().as_deref() {

@@ -31,13 +31,13 @@ const FRESH: Duration = Duration::from_secs(2);
 
 /// What converging a batch came to.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
+pub struct Tally {
     /// Child rows deleted or changed.
-    pub(crate) rows: u64,
+    pub rows: u64,
     /// Keys whose parent was there.
-    pub(crate) resurrected: u64,
+    pub resurrected: u64,
     /// Keys that could not be done.
-    pub(crate) set_aside: Vec<SetAside>,
+    pub set_aside: Vec<SetAside>,
 }
 
 /// Cleans the children of one definition for the holder of its lease.

@@ -10,9 +10,10 @@ mod statement;
 mod survey;
 mod wide;
 
-pub(crate) use class::{Class, classify};
-pub(crate) use converge::{Cleaner, Tally};
-pub(crate) use pace::Pace;
+pub use class::{Class, classify};
+pub(crate) use converge::Cleaner;
+pub use converge::Tally;
+pub use pace::Pace;
 pub(crate) use recheck::absent_parents;
 #[cfg(feature = "sabotage")]
 pub(crate) use shape::Form;

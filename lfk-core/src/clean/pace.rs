@@ -25,7 +25,7 @@ const NEWEST: f64 = 0.2;
 
 /// The pace of one consumer in one process. Lost with it, and learned again.
 #[derive(Debug, Clone)]
-pub(crate) struct Pace {
+pub struct Pace {
     target: Duration,
     keys: usize,
     cap: usize,

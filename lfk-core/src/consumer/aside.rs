@@ -1,23 +1,19 @@
-//! The part of a turn that is for keys set aside: retries whose time has come, and wide parents.
+//! The part of a turn that is for keys set aside: retries whose time has come.
 
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::{Effort, Found, Turn};
-use crate::clean::{Class, Cleaner, Pace, Shape, Tally, WideEnd, classify};
+use super::{Converge, Effort, Found, Turn};
+use crate::clean::{Pace, Tally};
 use crate::cursor::Lease;
 use crate::error::Result;
 use crate::key::Key;
 use crate::points::Point;
-use crate::retry::{self, Due, Outcome, Reason, SetAside};
+pub(super) use crate::retry::Outcome;
+use crate::retry::{self, Due, SetAside};
 
 /// Retries of a turn at most, so that they cannot crowd out the log. The suspects of a sweep are among them.
 const RETRIES_A_TURN: i64 = 2_000;
-
-/// The share of a turn that a wide parent gets while other keys wait: a fifth of the quantum.
-pub(super) const WIDE_SHARE: Duration = Duration::from_millis(400);
-/// The longest that a wide parent is worked on before it is written down how far it came.
-const WIDE_AT_MOST: Duration = Duration::from_secs(2);
 
 impl Turn<'_> {
     /// Converges keys of the log. One that is in quarantine, was in the log once more and was done this time, leaves it: its
@@ -25,15 +21,15 @@ impl Turn<'_> {
     pub(super) async fn converge_logged(
         &self,
         lease: &Lease,
-        shape: &Shape,
+        doer: &dyn Converge,
         found: Found,
         keys: Vec<Key>,
         pace: &mut Pace,
     ) -> Result<Tally> {
         if !found.quarantine {
-            return self.converge(lease, shape, keys, pace).await;
+            return doer.converge(keys, HashSet::new(), pace).await;
         }
-        let tally = self.converge(lease, shape, keys.clone(), pace).await?;
+        let tally = doer.converge(keys.clone(), HashSet::new(), pace).await?;
         retry::leave_quarantine(lease, &all_but(keys, &tally.set_aside)).await?;
         Ok(tally)
     }
@@ -42,7 +38,7 @@ impl Turn<'_> {
     pub(super) async fn retry_due(
         &self,
         lease: &Lease,
-        shape: &Shape,
+        doer: &dyn Converge,
         pace: &mut Pace,
         effort: &mut Effort,
     ) -> Result<bool> {
@@ -51,48 +47,13 @@ impl Turn<'_> {
             return Ok(quarantine);
         }
         let began = Instant::now();
-        let (away, limiter, points, stop) = (self.away, self.limiter, self.points, self.stop);
-        let mut cleaner = Cleaner { shape, lease, away, limiter, stop, pace, points, denied_before };
-        let tally = cleaner.converge(keys.clone()).await?;
+        let tally = doer.converge(keys.clone(), denied_before, pace).await?;
         effort.rows += tally.rows;
         self.pass(Point::RetriesDone).await?;
         let quarantine = quarantine || !tally.set_aside.is_empty();
         let outcome = Outcome::of(all_but(keys, &tally.set_aside), tally, began);
         retry::settle(lease, &outcome, self.policy).await?;
         Ok(quarantine)
-    }
-
-    /// Gives the wide parent that has waited longest a share of the time.
-    pub(super) async fn clean_wide(
-        &self,
-        lease: &Lease,
-        shape: &Shape,
-        pace: &mut Pace,
-        effort: &mut Effort,
-        budget: Duration,
-    ) -> Result<()> {
-        let Some(key) = retry::due_wide(lease).await? else { return Ok(()) };
-        let (away, limiter, points, stop) = (self.away, self.limiter, self.points, self.stop);
-        let began = Instant::now();
-        let mut tally = Tally::default();
-        let mut cleaner = Cleaner { shape, lease, away, limiter, stop, pace, points, denied_before: HashSet::new() };
-        let end = match cleaner.clean_wide(&key, budget.min(WIDE_AT_MOST), &mut tally).await {
-            Ok(end) => end,
-            Err(error) => match classify(&error) {
-                Class::Stop | Class::Hold | Class::Block => return Err(error),
-                // An ordinary key again: converging it finds out what is the matter with it.
-                _ => {
-                    tally.set_aside.push(SetAside::new(key.clone(), Reason::TimedOut, Some(&error)));
-                    WideEnd::Done
-                }
-            },
-        };
-        effort.rows += tally.rows;
-        if end == WideEnd::More && tally.set_aside.is_empty() {
-            tally.set_aside.push(SetAside::new(key.clone(), Reason::Wide, None));
-        }
-        let done = if tally.set_aside.is_empty() { vec![key] } else { Vec::new() };
-        retry::settle(lease, &Outcome::of(done, tally, began), self.policy).await
     }
 }
 
@@ -103,7 +64,7 @@ fn all_but(keys: Vec<Key>, set_aside: &[SetAside]) -> Vec<Key> {
 }
 
 impl Outcome {
-    fn of(done: Vec<Key>, tally: Tally, began: Instant) -> Self {
+    pub(super) fn of(done: Vec<Key>, tally: Tally, began: Instant) -> Self {
         let keys = u32::try_from(done.len()).unwrap_or(u32::MAX);
         Self {
             done,

@@ -10,25 +10,28 @@
 //! lose. A crash at any point leaves the lease to run out and repeats at most what was done since the last advance.
 
 mod aside;
+mod children;
+mod converge;
 
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use self::aside::WIDE_SHARE;
-use crate::clean::{Cleaner, Pace, Shape, Tally};
+pub(crate) use self::children::Loose;
+pub use self::converge::Converge;
+use crate::clean::{Pace, Tally};
 use crate::cursor::{self, Buffer, Claim, Lease, LogRow, LogSql, Move, Next, OutOfOrder, Position, Progress};
 use crate::database::{Database, Purpose};
-use crate::definition::{LooseForeignKey, State};
+use crate::declaration::Definition;
+use crate::definition::State;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limiter::Limiter;
-use crate::pair;
 use crate::points::{Point, Points};
 use crate::retry::RetryPolicy;
 use crate::schedule::Lane;
 use crate::signals;
-use crate::sweep::{self, Sweep, SweepEnd};
+use crate::sweep::{self, SweepEnd};
 
 /// The cursor moves about once a second: each move leaves a dead row version behind, and a crash repeats a second of work.
 const ADVANCE_EVERY: Duration = Duration::from_secs(1);
@@ -38,9 +41,13 @@ const FIRST_PAGE_ROWS: i64 = 100;
 const MAX_PAGE_ROWS: i64 = 500;
 /// Keys that a page should hold: a few batches, and little memory.
 const PAGE_KEYS: i64 = 20_000;
+/// The share of a turn that work beside the log gets while other keys wait, a wide parent for example: a fifth of the quantum.
+const SPARE_SHARE: Duration = Duration::from_millis(400);
+
 /// What a turn needs from the worker that gives it.
-pub(crate) struct Turn<'a> {
-    pub(crate) definition: &'a LooseForeignKey,
+#[derive(Debug)]
+pub struct Turn<'a> {
+    pub(crate) definition: &'a dyn Definition,
     pub(crate) consumer: &'a str,
     pub(crate) lane: Lane,
     pub(crate) home: &'a Database,
@@ -109,17 +116,16 @@ impl Turn<'_> {
         self.pass(Point::Claimed).await?;
         let began = Instant::now();
         let state = self.state(lease).await?;
-        let shape = match state {
-            State::Active => pair::verify(self.definition, self.lane, lease, self.away, self.points).await?,
-            // Observing touches nothing beyond the log, so the other side need not be there.
-            State::Observe => pair::shape_of(self.definition, lease).await?,
-            State::Paused | State::Canary => return Ok(End::Idle),
-        };
+        if !matches!(state, State::Active | State::Observe) {
+            return Ok(End::Idle);
+        }
+        let doer = self.definition.begin(self, lease, state).await?;
+        let doer = doer.as_ref();
         let mut found = Found { state, quarantine: false };
         if state == State::Active {
             signals::may_write(self.away).await?;
-            found.quarantine = self.retry_due(lease, &shape, pace, effort).await?;
-            self.clean_wide(lease, &shape, pace, effort, WIDE_SHARE).await?;
+            found.quarantine = self.retry_due(lease, doer, pace, effort).await?;
+            effort.rows += doer.spare(pace, SPARE_SHARE).await?;
         }
         loop {
             // A window that a worker left open is gone on with.
@@ -127,14 +133,14 @@ impl Turn<'_> {
                 return Ok(End::Idle);
             }
             self.pass(Point::Opened).await?;
-            match self.drain_window(lease, &shape, found, pace, effort, began).await? {
+            match self.drain_window(lease, doer, found, pace, effort, began).await? {
                 WindowEnd::Closed { read_any: true } if !self.is_over(began) => {}
                 WindowEnd::Closed { read_any: true } | WindowEnd::Interrupted => return Ok(End::Interrupted),
                 WindowEnd::Closed { read_any: false } => {
-                    // Nothing else waits: the rest of the turn is for a wide parent, if there is one.
+                    // Nothing else waits: the rest of the turn is for what is not in the log, if there is any.
                     let rest = self.quantum.saturating_sub(began.elapsed());
                     if state == State::Active {
-                        self.clean_wide(lease, &shape, pace, effort, rest).await?;
+                        effort.rows += doer.spare(pace, rest).await?;
                     }
                     return Ok(End::Idle);
                 }
@@ -146,7 +152,7 @@ impl Turn<'_> {
     async fn drain_window(
         &self,
         lease: &Lease,
-        shape: &Shape,
+        doer: &dyn Converge,
         found: Found,
         pace: &mut Pace,
         effort: &mut Effort,
@@ -174,7 +180,7 @@ impl Turn<'_> {
                     if state == State::Observe {
                         progress.observed += count;
                     } else {
-                        let tally = match self.converge_logged(lease, shape, found, keys, pace).await {
+                        let tally = match self.converge_logged(lease, doer, found, keys, pace).await {
                             Ok(tally) => tally,
                             Err(error) => return self.keep_what_is_done(lease, done, progress, advanced, error).await,
                         };
@@ -194,9 +200,7 @@ impl Turn<'_> {
                     self.advance(lease, done, &mut progress, advanced).await?;
                     advanced = Instant::now();
                     if !sweep::is_swept(lease, marker).await? {
-                        let (definition, away, points) = (self.definition, self.away, self.points);
-                        let sweep = Sweep { definition, lease, shape, away, points };
-                        if sweep.run(|| self.is_over(began)).await? == SweepEnd::Interrupted {
+                        if doer.sweep(&|| self.is_over(began)).await? == SweepEnd::Interrupted {
                             return Ok(WindowEnd::Interrupted);
                         }
                         continue;
@@ -211,7 +215,7 @@ impl Turn<'_> {
                 }
                 Next::Empty if more_pages => {
                     let after = buffer.last_read();
-                    let page = cursor::read_page(lease, self.log_sql, after, page_rows, shape.width()).await?;
+                    let page = cursor::read_page(lease, self.log_sql, after, page_rows, doer.width()).await?;
                     self.pass(Point::PageRead).await?;
                     more_pages = i64::try_from(page.len()).is_ok_and(|rows| rows >= page_rows);
                     page_rows = next_page_rows(&page);
@@ -275,18 +279,6 @@ impl Turn<'_> {
         progress.keys_per_second = f64::from(keys) / seconds;
     }
 
-    async fn converge(
-        &self,
-        lease: &Lease,
-        shape: &Shape,
-        keys: Vec<crate::key::Key>,
-        pace: &mut Pace,
-    ) -> Result<Tally> {
-        let (away, limiter, points, stop) = (self.away, self.limiter, self.points, self.stop);
-        let denied_before = std::collections::HashSet::new();
-        Cleaner { shape, lease, away, limiter, stop, pace, points, denied_before }.converge(keys).await
-    }
-
     async fn state(&self, lease: &Lease) -> Result<State> {
         let mut tx = self.home.begin(Purpose::Log).await?;
         let state = lease.guard(&mut tx).await?;
@@ -310,7 +302,7 @@ impl Turn<'_> {
         let message = "the key log holds an entry that this version does not know; it is left in place";
         Error::new(ErrorKind::NotInstalled, message)
             .in_database(self.home.name())
-            .for_definition(&self.definition.name)
+            .for_definition(&self.definition.declaration().name)
             .with_hint("run the newer version that wrote it")
     }
 }

@@ -23,7 +23,7 @@ const RENEW: Duration = Duration::from_secs(3);
 
 /// A lease that was taken.
 #[derive(Debug)]
-pub(crate) struct Lease {
+pub struct Lease {
     pub(crate) home: Database,
     pub(crate) consumer: String,
     pub(crate) token: i64,
@@ -81,13 +81,22 @@ impl Lease {
         Ok(Claim::Taken(lease))
     }
 
+    /// Fences everybody who held the lease before: it rises with every claim.
+    #[must_use]
+    pub fn token(&self) -> i64 {
+        self.token
+    }
+
     /// Whether a window was open when the lease was taken; true once.
     pub(crate) fn take_open(&self) -> bool {
         self.open.swap(false, Ordering::Relaxed)
     }
 
     /// An error once the lease is lost: asked before everything that writes.
-    pub(crate) fn check(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// Lease lost.
+    pub fn check(&self) -> Result<()> {
         if self.lost.is_cancelled() { Err(self.lost_error()) } else { Ok(()) }
     }
 
@@ -110,13 +119,17 @@ impl Lease {
     }
 
     /// Locks the cursor row in `tx` and proves that it is still ours, so that what follows in `tx` is fenced.
-    pub(crate) async fn hold(&self, tx: &mut Tx) -> Result<()> {
+    ///
+    /// # Errors
+    /// Lease lost, or a database that fails.
+    pub async fn hold(&self, tx: &mut Tx) -> Result<()> {
         self.check()?;
         if renew_in(tx, &self.home, &self.consumer, self.token, self.owner).await? { Ok(()) } else { Err(self.lose()) }
     }
 
     /// Notes that a fenced write moved no row.
-    pub(crate) fn lose(&self) -> Error {
+    #[must_use]
+    pub fn lose(&self) -> Error {
         self.lost.cancel();
         self.lost_error()
     }

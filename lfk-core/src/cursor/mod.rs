@@ -5,7 +5,8 @@ mod log_sql;
 mod position;
 mod window;
 
-pub(crate) use lease::{Claim, LEASE, Lease};
+pub use lease::Lease;
+pub(crate) use lease::{Claim, LEASE};
 pub use log_sql::LogSql;
 pub(crate) use position::{Move, Progress, advance, open, read_page};
 pub(crate) use window::{Buffer, LogRow, Next, OutOfOrder, Position};

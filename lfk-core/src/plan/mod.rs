@@ -12,27 +12,36 @@ mod predicate;
 pub(crate) use judge_child::{child_columns, written_columns};
 pub(crate) use key_type::KeyType;
 
+use std::sync::Arc;
+
 use lfk_sql::Ident;
 
 use self::catalog::End;
 use self::finding::table_text;
 use self::judge_child::Unreadable;
 use crate::database::Database;
+use crate::declaration::Definition;
 use crate::definition::{LooseForeignKey, OnDelete};
 use crate::error::{Error, Result};
-use crate::report::{Plan, PlannedDefinition};
+use crate::report::{Plan, Planned, PlannedDefinition};
 
 /// Plans every definition; what is wrong with one does not hide what is wrong with another.
-pub(crate) async fn plan(databases: &[Database], definitions: &[LooseForeignKey]) -> Result<Plan> {
+pub(crate) async fn plan<'a>(
+    databases: &[Database],
+    definitions: impl IntoIterator<Item = &'a Arc<dyn Definition>>,
+) -> Result<Plan> {
     let mut plan = Plan::default();
     for definition in definitions {
-        let planned = plan_one(databases, definition).await.map_err(|e| e.for_definition(&definition.name))?;
-        plan.loose_foreign_keys.push(planned);
+        let planned = definition.plan(databases).await;
+        match planned.map_err(|e| e.for_definition(&definition.declaration().name))? {
+            Planned::LooseForeignKey(planned) => plan.loose_foreign_keys.push(planned),
+            Planned::Mirror(planned) => plan.mirrors.push(planned),
+        }
     }
     Ok(plan)
 }
 
-async fn plan_one(databases: &[Database], definition: &LooseForeignKey) -> Result<PlannedDefinition> {
+pub(crate) async fn plan_one(databases: &[Database], definition: &LooseForeignKey) -> Result<PlannedDefinition> {
     let parent_columns: Vec<&Ident> = definition.parent.columns.iter().collect();
     let parent_database = database(databases, &definition.parent.database)?;
     let parent = catalog::read(parent_database, &definition.parent, &parent_columns).await?;

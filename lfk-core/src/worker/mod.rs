@@ -181,7 +181,8 @@ impl Worker {
             let name: String = row.get("consumer");
             let definition: String = row.get("definition");
             let state = State::from_sql(row.get("state"));
-            let ours = self.ctx.definition(&definition).is_some_and(|d| d.parent.database == self.home.name());
+            let ours =
+                self.ctx.definition(&definition).is_some_and(|d| d.declaration().parent.database == self.home.name());
             let has_work =
                 row.get::<bool, _>("log_work") || (state == State::Active && row.get::<bool, _>("retry_work"));
             let known = self.consumers.get(&name);
@@ -336,10 +337,10 @@ impl Context {
             Error::config("the definition speaks of a database that is not configured").for_definition(who.definition)
         };
         let definition = self.definition(who.definition).ok_or_else(missing)?;
-        let away = self.database(&definition.child.database).ok_or_else(missing)?;
+        let away = self.database(&definition.declaration().child.database).ok_or_else(missing)?;
         let limiter = self.limiter(away.name()).ok_or_else(missing)?;
         let turn = Turn {
-            definition,
+            definition: definition.as_ref(),
             consumer: who.consumer,
             lane: who.lane,
             home,

@@ -1,0 +1,43 @@
+//! What a turn does with keys, whatever kind of definition they belong to.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+
+use crate::clean::{Pace, Tally};
+use crate::error::Result;
+use crate::key::Key;
+use crate::sweep::SweepEnd;
+
+/// Brings the other side to what is true in the database of the log. Idempotent: a crash anywhere repeats a batch, which then
+/// finds less or nothing to do. Made anew for each turn.
+pub trait Converge: Send + Sync {
+    /// Columns of a key.
+    fn width(&self) -> usize;
+
+    /// Works until every key is done or set aside. `denied_before`: keys that were denied something while others of their
+    /// batch were done: their fault, and no missing right.
+    ///
+    /// # Errors
+    /// What ends the batch: a database that is away, a missing right, a lost lease, a pause. What was committed until then
+    /// stays, and the batch is repeated later.
+    fn converge<'b>(
+        &'b self,
+        keys: Vec<Key>,
+        denied_before: HashSet<Key>,
+        pace: &'b mut Pace,
+    ) -> BoxFuture<'b, Result<Tally>>;
+
+    /// Does what a marker asks for, whose keys nobody knows, until the end or until `is_over`.
+    ///
+    /// # Errors
+    /// As [`Converge::converge`]; the position is stored.
+    fn sweep<'b>(&'b self, is_over: &'b (dyn Fn() -> bool + Send + Sync)) -> BoxFuture<'b, Result<SweepEnd>>;
+
+    /// Work that is not in the log, a share of the turn at most. Answers the rows that were changed.
+    ///
+    /// # Errors
+    /// As [`Converge::converge`].
+    fn spare<'b>(&'b self, pace: &'b mut Pace, share: Duration) -> BoxFuture<'b, Result<u64>>;
+}
