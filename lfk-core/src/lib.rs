@@ -42,13 +42,14 @@ pub use report::{
 #[doc(hidden)]
 pub mod parts {
     pub use crate::clean::{Class, Pace, Tally, classify};
-    pub use crate::consumer::{Converge, Turn};
+    pub use crate::consumer::{Batch, Converge, Turn};
     pub use crate::cursor::Lease;
     pub use crate::database::{Purpose, Tx};
     pub use crate::declaration::{Declaration, Definition, Kind};
     pub use crate::key::{Key, sort_unique};
     pub use crate::limiter::Limiter;
     pub use crate::pair::Paired;
+    pub use crate::points::Point;
     pub use crate::report::Planned;
     pub use crate::retry::{Reason, SetAside};
     pub use crate::schedule::Lane;

@@ -36,6 +36,8 @@ struct Identity {
 pub struct Paired {
     /// The types that keys are cast to wherever they are compared.
     pub(crate) key_types: Vec<KeyType>,
+    /// The identity of the log's database.
+    pub home_identity: Uuid,
     /// Whether both ends are in one database.
     pub same_database: bool,
 }
@@ -72,7 +74,7 @@ pub(crate) async fn verify(
         Lane::Head => exchange_nonce(definition, lease, away, home_identity.id, points).await?,
         Lane::Trailing => compare_nonces(definition, lease, away, home_identity.id).await?,
     }
-    Ok(Paired { key_types: known.key_types, same_database })
+    Ok(Paired { key_types: known.key_types, home_identity: home_identity.id, same_database })
 }
 
 /// How the parent's key columns compare now.

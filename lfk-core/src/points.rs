@@ -48,6 +48,16 @@ pub enum Point {
     SweepUncommitted,
     /// The suspects and the position of a chunk are stored.
     SweepStored,
+    /// Of a mirror: the fence is raised. Older writers are out; nothing else changed.
+    FenceRaised,
+    /// Of a mirror: the rows of the source were read: nothing changed.
+    SourceRead,
+    /// Of a mirror: the target is written in a transaction that is not committed: it rolls back.
+    TargetUncommitted,
+    /// Of a mirror: the target is written: the batch is repeated and finds nothing to do.
+    TargetWritten,
+    /// Of a mirror: a page of a fill is done, and its position not yet stored: it is repeated.
+    FillPageDone,
     /// A leaf of the key log was found to be needed by nobody, without a lock: nothing changed.
     LeafChecked,
     /// The leaf is locked in a transaction that now rolls back.
@@ -75,6 +85,11 @@ impl Point {
         Self::RetriesDone,
         Self::Released,
     ];
+
+    /// Every point of a turn of a mirror that writes, in the order in which a batch passes them.
+    #[cfg(feature = "sabotage")]
+    pub const MIRROR: [Point; 5] =
+        [Self::FenceRaised, Self::SourceRead, Self::TargetUncommitted, Self::TargetWritten, Self::FillPageDone];
 
     /// Every point of a sweep, in the order in which a chunk passes them.
     #[cfg(feature = "sabotage")]

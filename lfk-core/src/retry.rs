@@ -103,6 +103,8 @@ pub(crate) struct Due {
     pub(crate) keys: Vec<Key>,
     /// Those of them that were denied something which others were not.
     pub(crate) denied_before: HashSet<Key>,
+    /// Those of them that a check found to differ.
+    pub(crate) repairs: HashSet<Key>,
     /// Whether the definition has keys in quarantine.
     pub(crate) quarantine: bool,
 }
@@ -124,7 +126,8 @@ pub(crate) async fn due(lease: &Lease, limit: i64, policy: &RetryPolicy) -> Resu
     tx.commit().await?;
     let key = |row: &PgRow| Key(row.get("key"));
     let denied = rows.iter().filter(|row| row.get("denied"));
-    Ok(Due { keys: rows.iter().map(key).collect(), denied_before: denied.map(key).collect(), quarantine })
+    let repairs = rows.iter().filter(|row| row.get("repair")).map(key).collect();
+    Ok(Due { keys: rows.iter().map(key).collect(), denied_before: denied.map(key).collect(), repairs, quarantine })
 }
 
 /// Takes keys out of quarantine that were done after all. Keys that are not in it are no matter.

@@ -12,7 +12,8 @@ SELECT c.consumer, d.name AS definition, c.settle IS NOT NULL AS trailing, d.sta
        EXISTS (SELECT FROM lfk.retry r WHERE r.consumer = c.consumer AND r.quarantined_at IS NULL
                   AND (r.not_before <= clock_timestamp()
                        OR (r.reason <> 'suspect' AND r.tried_at <= clock_timestamp() - make_interval(secs => $1)))
-                  AND (r.barrier IS NULL OR r.barrier < pg_snapshot_xmin(pg_current_snapshot()))) AS retry_work
+                  AND (r.barrier IS NULL OR r.barrier < pg_snapshot_xmin(pg_current_snapshot())))
+       OR EXISTS (SELECT FROM lfk.sweep s WHERE s.consumer = c.consumer AND NOT s.done) AS retry_work
   FROM lfk.cursor c JOIN lfk.definition d ON d.name = c.definition
  WHERE (d.state = 'active' OR (d.state = 'observe' AND c.settle IS NULL))
    AND NOT (SELECT k.stopped FROM lfk.control k)

@@ -25,7 +25,7 @@ BEGIN
   END IF;
 END $do$;
 COMMENT ON TABLE lfk.key_log IS 'Keys that were deleted or changed, written by triggers in the transaction that did it. Never updated, never deleted row by row.';
-COMMENT ON COLUMN lfk.key_log.op IS 'd: keys deleted; u: old keys of an UPDATE; t: TRUNCATE marker; s: sweep marker (the key columns do not fit, or a part of the tree was not covered for a while).';
+COMMENT ON COLUMN lfk.key_log.op IS 'd: keys deleted; u: old keys of an UPDATE (for a mirror: every key that it changed or made); i: keys inserted (for a mirror); t: TRUNCATE marker; s: sweep marker (the key columns do not fit, or a part of the tree was not covered for a while).';
 COMMENT ON COLUMN lfk.key_log.id IS 'Order inside one xid only; says nothing about the order of transactions.';
 COMMENT ON COLUMN lfk.key_log.at IS 'Information for people; nothing is decided by it.';
 COMMENT ON COLUMN lfk.key_log.keys IS 'Keys of one integer column, at most 1000 a row.';

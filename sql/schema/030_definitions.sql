@@ -2,7 +2,8 @@
 -- Locks: none on anything of the application.
 -- Repeat: every statement is IF NOT EXISTS.
 
--- A parent table and one of its unique keys. Its number names the triggers, because long table names would collide at 63 bytes.
+-- A parent table, or the source of a mirror, and one of its unique keys. Its number names the triggers, because long table names
+-- would collide at 63 bytes. Loose foreign keys share a number, each mirror has one of its own.
 CREATE TABLE IF NOT EXISTS lfk.tracked (
   table_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   relation regclass NOT NULL,
@@ -10,12 +11,15 @@ CREATE TABLE IF NOT EXISTS lfk.tracked (
   -- int8 for every integer, else uuid or text: the type that keys are cast to wherever they are compared.
   key_types text[] NOT NULL,
   capture_version integer NOT NULL,
+  -- The mirror that it is the source of, and the columns whose changes are logged with it. NULL: only keys that go are logged.
+  mirror text,
+  watched text[],
   -- Its last definition is gone: the triggers are being removed and lfk.cover leaves it alone.
   retiring boolean NOT NULL DEFAULT false,
   -- When lfk.cover last logged a sweep marker, so that a lasting gap is swept once an hour.
   marked_at timestamptz,
   created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-  UNIQUE (relation, key_columns)
+  UNIQUE NULLS NOT DISTINCT (relation, key_columns, mirror)
 );
 COMMENT ON TABLE lfk.tracked IS 'Tables whose deleted and changed keys are logged, by table_id. Triggers are named lfk_<table_id>_<op>.';
 
@@ -32,7 +36,9 @@ COMMENT ON TABLE lfk.covered IS 'Every relation in the trees of tracked tables a
 
 CREATE TABLE IF NOT EXISTS lfk.definition (
   name text PRIMARY KEY,
+  kind text NOT NULL DEFAULT 'loose_foreign_key' CHECK (kind IN ('loose_foreign_key', 'mirror')),
   table_id integer NOT NULL REFERENCES lfk.tracked,
+  -- Of a mirror: the source and the target.
   parent text NOT NULL,
   child text NOT NULL,
   on_delete text NOT NULL,
@@ -50,7 +56,7 @@ CREATE TABLE IF NOT EXISTS lfk.definition (
   next_nonce uuid,
   created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
-COMMENT ON TABLE lfk.definition IS 'Loose foreign keys whose parent lives in this database.';
+COMMENT ON TABLE lfk.definition IS 'Loose foreign keys whose parent, and mirrors whose source, lives in this database.';
 
 -- One small row a consumer: owner, fencing token, lease and position at once. Fillfactor 10 keeps the updates HOT.
 CREATE TABLE IF NOT EXISTS lfk.cursor (
@@ -95,6 +101,8 @@ CREATE TABLE IF NOT EXISTS lfk.retry (
   tried_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
   not_before timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
   quarantined_at timestamptz,
+  -- A check confirmed that the row differs: what is there now is kept before it is changed.
+  repair boolean NOT NULL DEFAULT false,
   -- A suspect of a sweep is not touched before every transaction below this number has ended.
   barrier xid8,
   created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
@@ -126,17 +134,42 @@ CREATE TABLE IF NOT EXISTS lfk.worker (
 );
 COMMENT ON TABLE lfk.worker IS 'Processes that read the key log of this database, and when each was last seen.';
 
--- A sweep in progress: distinct child keys in keyset order, those without a parent cleaned.
+-- A sweep in progress: distinct child keys in keyset order, those without a parent cleaned. Of a mirror: a fill, the rows of the
+-- source and then those of the target in the order of the key.
 CREATE TABLE IF NOT EXISTS lfk.sweep (
   consumer text PRIMARY KEY REFERENCES lfk.cursor ON DELETE CASCADE,
   -- What had been committed when it began: it stands for every marker that this sees.
   covers pg_snapshot NOT NULL,
+  -- Of a mirror: 0 while the source is read, 1 while the target is.
+  part smallint NOT NULL DEFAULT 0,
   -- The last key that is wholly done; NULL: none yet.
   behind text[],
   done boolean NOT NULL DEFAULT false,
   looked_at bigint NOT NULL DEFAULT 0,
+  -- Keys without a parent; of a mirror: rows written.
   orphans bigint NOT NULL DEFAULT 0,
   started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
   moved_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 COMMENT ON TABLE lfk.sweep IS 'The last sweep of each consumer: what a TRUNCATE, a dropped partition or a gap in coverage left without a list of keys is found by looking at every child key.';
+
+-- Who may write to the target of a mirror: no token below this one.
+CREATE TABLE IF NOT EXISTS lfk.mirror_fence (
+  mirror text NOT NULL,
+  source_identity uuid NOT NULL,
+  token bigint NOT NULL,
+  raised_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  PRIMARY KEY (mirror, source_identity),
+  FOREIGN KEY (mirror, source_identity) REFERENCES lfk.peer (definition, parent_identity) ON DELETE CASCADE
+);
+COMMENT ON TABLE lfk.mirror_fence IS 'The newest writer of each mirror whose target lives in this database. A stalled one that wakes up has an older token and writes nothing.';
+
+CREATE TABLE IF NOT EXISTS lfk.before_image (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  mirror text NOT NULL,
+  source_identity uuid NOT NULL,
+  at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  row jsonb NOT NULL
+);
+CREATE INDEX IF NOT EXISTS before_image_mirror ON lfk.before_image (mirror, at);
+COMMENT ON TABLE lfk.before_image IS 'Rows of mirrors as they were before a repair changed or deleted them.';

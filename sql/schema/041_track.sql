@@ -1,21 +1,25 @@
 -- Purpose: has the deleted and changed keys of a table logged under a number of its own, which it returns; makes the
---   trigger functions lfk.lfk_<table_id>_d, _u and _t. The triggers themselves are made by lfk.cover.
+--   trigger functions lfk.lfk_<table_id>_d, _u and _t. For the source of a mirror also _i: there, inserts and changes of the
+--   watched columns are logged too. The triggers themselves are made by lfk.cover.
 -- Locks: none on anything of the application, and none at all when nothing has to change. Index: tracked's unique key.
 -- Repeat: yes; functions are replaced only when they are missing or of another capture version.
-CREATE OR REPLACE FUNCTION lfk.track(relation regclass, key_columns text[])
+CREATE OR REPLACE FUNCTION lfk.track(relation regclass, key_columns text[], mirror text DEFAULT NULL, watched text[] DEFAULT NULL)
 RETURNS integer LANGUAGE plpgsql SECURITY INVOKER SET search_path = pg_catalog, pg_temp AS $track$
 #variable_conflict use_column
 DECLARE
   version constant integer := 1;
   wanted constant regclass := relation;
   columns constant text[] := key_columns;
+  for_mirror constant text := mirror;
+  besides constant text[] := CASE WHEN mirror IS NOT NULL THEN coalesce(watched, '{}') END;
+  ops constant "char"[] := CASE WHEN mirror IS NULL THEN '{d,u,t}' ELSE '{d,u,t,i}' END;
   kinds text[];
   wrong text;
   log_owner oid;
   t record;
   op "char";
   name text;
-  retyped boolean;
+  unseen boolean;
 BEGIN
   SELECT c.relowner INTO STRICT log_owner FROM pg_class c WHERE c.oid = 'lfk.key_log'::regclass;
   -- A trigger function whose owner may not write the log would make every delete fail.
@@ -46,33 +50,42 @@ BEGIN
       HINT = 'key columns may be smallint, integer, bigint, uuid, text or varchar';
   END IF;
 
-  SELECT * INTO t FROM lfk.tracked x WHERE x.relation = wanted AND x.key_columns = columns;
-  IF FOUND AND t.key_types = kinds AND t.capture_version = version AND NOT t.retiring
-     AND (SELECT count(*) FROM unnest(ARRAY['d', 'u', 't']) f WHERE to_regprocedure(format('lfk.lfk_%s_%s()', t.table_id, f)) IS NOT NULL) = 3 THEN
+  SELECT string_agg(format('%I', u.c), ', ' ORDER BY u.n) INTO wrong FROM unnest(besides) WITH ORDINALITY AS u(c, n)
+   WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = wanted AND a.attname = u.c AND a.attnum > 0 AND NOT a.attisdropped);
+  IF wrong IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'undefined_column', MESSAGE = format('columns of %s that are to be watched do not exist: %s', wanted, wrong);
+  END IF;
+
+  SELECT * INTO t FROM lfk.tracked x WHERE x.relation = wanted AND x.key_columns = columns AND x.mirror IS NOT DISTINCT FROM for_mirror;
+  IF FOUND AND t.key_types = kinds AND t.watched IS NOT DISTINCT FROM besides AND t.capture_version = version AND NOT t.retiring
+     AND NOT EXISTS (SELECT FROM unnest(ops) f WHERE to_regprocedure(format('lfk.lfk_%s_%s()', t.table_id, f)) IS NULL) THEN
     RETURN t.table_id;
   END IF;
 
-  retyped := t.key_types <> kinds;
+  unseen := t.key_types <> kinds OR (t.table_id IS NOT NULL AND t.watched IS DISTINCT FROM besides);
   -- Two installations at once would replace the same function; lock_timeout bounds the wait.
   PERFORM pg_advisory_xact_lock(7813284112);
-  INSERT INTO lfk.tracked AS x (relation, key_columns, key_types, capture_version) VALUES (wanted, columns, kinds, version)
-  ON CONFLICT (relation, key_columns) DO UPDATE SET key_types = excluded.key_types, capture_version = excluded.capture_version, retiring = false
+  INSERT INTO lfk.tracked AS x (relation, key_columns, key_types, capture_version, mirror, watched)
+  VALUES (wanted, columns, kinds, version, for_mirror, besides)
+  ON CONFLICT (relation, key_columns, mirror)
+  DO UPDATE SET key_types = excluded.key_types, capture_version = excluded.capture_version, watched = excluded.watched, retiring = false
   RETURNING * INTO t;
-  FOREACH op IN ARRAY ARRAY['d', 'u', 't']::"char"[] LOOP
+  FOREACH op IN ARRAY ops LOOP
     name := format('lfk_%s_%s', t.table_id, op);
     EXECUTE format('CREATE OR REPLACE FUNCTION lfk.%I() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS %L',
-                   name, lfk.capture_body(t.table_id, columns, kinds, op::text));
+                   name, lfk.capture_body(t.table_id, columns, kinds, op::text, besides));
     EXECUTE format('ALTER FUNCTION lfk.%I() OWNER TO %s', name, log_owner::regrole);
     EXECUTE format('REVOKE ALL ON FUNCTION lfk.%I() FROM PUBLIC', name);
     EXECUTE format('COMMENT ON FUNCTION lfk.%I() IS %L', name,
-                   format('lfk: logs %s of %s (%s), capture version %s', CASE op WHEN 'd' THEN 'deleted keys' WHEN 'u' THEN 'changed keys' ELSE 'TRUNCATE' END,
+                   format('lfk: logs %s of %s (%s), capture version %s', CASE op WHEN 'd' THEN 'deleted keys' WHEN 'u' THEN 'changed keys' WHEN 'i' THEN 'new keys' ELSE 'TRUNCATE' END,
                           wanted, array_to_string(columns, ', '), version));
   END LOOP;
-  IF retyped THEN
-    -- Between the change of type and now only markers were logged, and keys of the old type may wait in the log.
+  IF unseen THEN
+    -- Between the change of type and now only markers were logged, and keys of the old type may wait in the log. What was not
+    -- watched before may have changed.
     INSERT INTO lfk.key_log (table_id, op) VALUES (t.table_id, 's');
   END IF;
   RETURN t.table_id;
 END $track$;
-REVOKE ALL ON FUNCTION lfk.track(regclass, text[]) FROM PUBLIC;
-COMMENT ON FUNCTION lfk.track(regclass, text[]) IS 'Has the deleted and changed keys of a table logged; returns its table_id. lfk.cover() then makes the triggers.';
+REVOKE ALL ON FUNCTION lfk.track(regclass, text[], text, text[]) FROM PUBLIC;
+COMMENT ON FUNCTION lfk.track(regclass, text[], text, text[]) IS 'Has the deleted and changed keys of a table logged, for a mirror also new keys and those with changes in watched columns; returns its table_id. lfk.cover() then makes the triggers.';

@@ -8,9 +8,10 @@ CREATE OR REPLACE FUNCTION lfk.coverage(track_id integer)
 RETURNS TABLE (relation oid, name text, missing text[], unwanted text[], outcome text, detail text, known text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $coverage$
   WITH tracked AS (
-    SELECT t.table_id, t.relation FROM lfk.tracked t WHERE t.table_id = track_id
+    SELECT t.table_id, t.relation, CASE WHEN t.mirror IS NULL THEN '{d,u,t}'::text[] ELSE '{d,u,t,i}' END AS ops
+      FROM lfk.tracked t WHERE t.table_id = track_id
   ), fn AS (
-    SELECT f.op, to_regprocedure(format('lfk.lfk_%s_%s()', track_id, f.op))::oid AS oid FROM unnest(ARRAY['d', 'u', 't']) WITH ORDINALITY AS f(op, n)
+    SELECT f.op, to_regprocedure(format('lfk.lfk_%s_%s()', track_id, f.op))::oid AS oid FROM tracked t, unnest(t.ops) f(op)
   ), tree AS MATERIALIZED (
     SELECT w.relation, w.path, c.relkind, c.relname, n.nspname, c.relowner, n.oid AS schema_oid
       FROM tracked t, lfk.tree(t.relation) w JOIN pg_class c ON c.oid = w.relation JOIN pg_namespace n ON n.oid = c.relnamespace

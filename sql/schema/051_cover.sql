@@ -36,8 +36,8 @@ BEGIN
     mark := false;
     lasting := false;
     BEGIN
-      PERFORM lfk.track(t.relation, t.key_columns)
-        WHERE EXISTS (SELECT FROM unnest(ARRAY['d', 'u', 't']) f WHERE to_regprocedure(format('lfk.lfk_%s_%s()', t.table_id, f)) IS NULL);
+      PERFORM lfk.track(t.relation, t.key_columns, t.mirror, t.watched)
+        WHERE EXISTS (SELECT FROM unnest(CASE WHEN t.mirror IS NULL THEN '{d,u,t}'::text[] ELSE '{d,u,t,i}' END) f WHERE to_regprocedure(format('lfk.lfk_%s_%s()', t.table_id, f)) IS NULL);
     EXCEPTION WHEN OTHERS THEN
       RETURN QUERY SELECT t.relation::text, 'failed', SQLERRM;
       CONTINUE;
@@ -60,8 +60,9 @@ BEGIN
           END LOOP;
           FOREACH op IN ARRAY r.missing LOOP
             EXECUTE format('CREATE TRIGGER lfk_%s_%s AFTER %s ON %s %s FOR EACH STATEMENT EXECUTE FUNCTION lfk.lfk_%s_%s()', t.table_id, op,
-              CASE op WHEN 'd' THEN 'DELETE' WHEN 'u' THEN 'UPDATE' ELSE 'TRUNCATE' END, r.relation::regclass,
-              CASE op WHEN 'd' THEN 'REFERENCING OLD TABLE AS lfk_old' WHEN 'u' THEN 'REFERENCING OLD TABLE AS lfk_old NEW TABLE AS lfk_new' ELSE '' END,
+              CASE op WHEN 'd' THEN 'DELETE' WHEN 'u' THEN 'UPDATE' WHEN 'i' THEN 'INSERT' ELSE 'TRUNCATE' END, r.relation::regclass,
+              CASE op WHEN 'd' THEN 'REFERENCING OLD TABLE AS lfk_old' WHEN 'u' THEN 'REFERENCING OLD TABLE AS lfk_old NEW TABLE AS lfk_new'
+                      WHEN 'i' THEN 'REFERENCING NEW TABLE AS lfk_new' ELSE '' END,
               t.table_id, op);
           END LOOP;
           found_outcome := r.outcome;

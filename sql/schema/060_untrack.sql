@@ -17,7 +17,7 @@ BEGIN
     RETURN true;
   END IF;
   SELECT array_agg(f.oid) INTO functions
-    FROM (SELECT to_regprocedure(format('lfk.lfk_%s_%s()', track_id, o))::oid AS oid FROM unnest(ARRAY['d', 'u', 't']) o) f WHERE f.oid IS NOT NULL;
+    FROM (SELECT to_regprocedure(format('lfk.lfk_%s_%s()', track_id, o))::oid AS oid FROM unnest(ARRAY['d', 'u', 't', 'i']) o) f WHERE f.oid IS NOT NULL;
   FOR r IN SELECT g.tgrelid AS relation, array_agg(g.tgname::text) AS triggers FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid
             WHERE g.tgfoid = ANY (functions) AND pg_has_role(c.relowner, 'USAGE') GROUP BY g.tgrelid ORDER BY random() LOOP
     IF done >= max_triggers THEN
@@ -28,7 +28,7 @@ BEGIN
       EXECUTE format('DROP TRIGGER %I ON %s', op, r.relation::regclass);
     END LOOP;
   END LOOP;
-  FOREACH op IN ARRAY ARRAY['d', 'u', 't'] LOOP
+  FOREACH op IN ARRAY ARRAY['d', 'u', 't', 'i'] LOOP
     EXECUTE format('DROP FUNCTION IF EXISTS lfk.lfk_%s_%s() CASCADE', track_id, op);
   END LOOP;
   DELETE FROM lfk.tracked t WHERE t.table_id = track_id AND t.retiring AND NOT EXISTS (SELECT FROM lfk.definition d WHERE d.table_id = t.table_id);

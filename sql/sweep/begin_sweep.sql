@@ -4,9 +4,10 @@
 INSERT INTO lfk.sweep AS s (consumer, covers) VALUES ($1, pg_current_snapshot())
 ON CONFLICT (consumer) DO UPDATE
    SET covers = CASE WHEN s.done THEN excluded.covers ELSE s.covers END,
+       part = CASE WHEN s.done THEN 0 ELSE s.part END,
        behind = CASE WHEN s.done THEN NULL ELSE s.behind END,
        looked_at = CASE WHEN s.done THEN 0 ELSE s.looked_at END,
        orphans = CASE WHEN s.done THEN 0 ELSE s.orphans END,
        started_at = CASE WHEN s.done THEN clock_timestamp() ELSE s.started_at END,
        moved_at = clock_timestamp(), done = false
-RETURNING s.behind
+RETURNING s.behind, s.part::int4 AS part

@@ -172,6 +172,8 @@ impl Site<'_> {
             .query_scalar(statements::TRACK)
             .bind(parent.table.to_string())
             .bind(columns)
+            .bind(self.definition.tracked_for())
+            .bind(self.definition.watched_names())
             .fetch_one(tx.conn())
             .await
             .map_err(|e| self.home.error(e))?;
@@ -284,6 +286,7 @@ impl Site<'_> {
             .bind(&d.fingerprint)
             .bind(self.away_identity()?)
             .bind(nonce)
+            .bind(d.kind.as_str())
             .execute(tx.conn())
             .await
             .map_err(error)?;
@@ -347,6 +350,7 @@ impl Site<'_> {
             .bind(&d.fingerprint)
             .bind(away_identity)
             .bind(moved.then_some(nonce))
+            .bind(d.kind.as_str())
             .execute(tx.conn())
             .await
             .map_err(error)?;

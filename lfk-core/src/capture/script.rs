@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use lfk_sql::{Piece, statements};
+use lfk_sql::{Ident, Piece, statements};
 
 use super::mentioned;
 use crate::database::Database;
@@ -43,15 +43,25 @@ fn write_up(out: &mut String, database: &Database, definitions: &[Declaration]) 
     for part in statements::SCHEMA {
         let _ = writeln!(out, "{}\n", part.trim_end());
     }
-    let mut parents: Vec<&Relation> =
-        definitions.iter().map(|d| &d.parent).filter(|p| p.database == database.name()).collect();
+    let here = || definitions.iter().filter(|d| d.parent.database == database.name());
+    let mut parents: Vec<&Relation> = here().filter(|d| d.watched.is_none()).map(|d| &d.parent).collect();
     parents.sort_by_key(ToString::to_string);
     parents.dedup();
-    for parent in &parents {
-        let call = statements::SCRIPT_TRACK.render(&[("table", table(parent)), ("columns", columns(parent))]);
+    for parent in parents {
+        let columns = array(&parent.columns);
+        let call = statements::SCRIPT_TRACK.render(&[("table", table(parent)), ("columns", columns)]);
         let _ = writeln!(out, "{}", call.as_str());
     }
-    if !parents.is_empty() {
+    for (source, watched) in here().filter_map(|d| Some((d, d.watched.as_ref()?))) {
+        let call = statements::SCRIPT_TRACK_MIRROR.render(&[
+            ("table", table(&source.parent)),
+            ("columns", array(&source.parent.columns)),
+            ("mirror", Piece::literal(&source.name)),
+            ("watched", array(watched)),
+        ]);
+        let _ = writeln!(out, "{}", call.as_str());
+    }
+    if here().next().is_some() {
         let _ = writeln!(out, "{}", statements::SCRIPT_COVER.render(&[]).as_str());
     }
     let _ = writeln!(out);
@@ -70,7 +80,8 @@ fn write_down(out: &mut String, database: &Database, definitions: &[Declaration]
                 ("name", name()),
                 ("parent", Piece::literal(definition.parent.to_string())),
                 ("table", table(&definition.parent)),
-                ("columns", columns(&definition.parent)),
+                ("columns", array(&definition.parent.columns)),
+                ("mirror", Piece::literal(definition.tracked_for().unwrap_or_default())),
             ]);
             let _ = writeln!(out, "{}", forget.as_str());
         }
@@ -82,13 +93,10 @@ pub(super) fn table(relation: &Relation) -> Piece {
     Piece::literal(relation.table.to_string())
 }
 
-/// The columns as a PostgreSQL array literal.
-fn columns(relation: &Relation) -> Piece {
-    let quoted: Vec<String> = relation
-        .columns
-        .iter()
-        .map(|c| format!("\"{}\"", c.as_str().replace('\\', "\\\\").replace('"', "\\\"")))
-        .collect();
+/// Columns as a PostgreSQL array literal.
+fn array(columns: &[Ident]) -> Piece {
+    let quoted: Vec<String> =
+        columns.iter().map(|c| format!("\"{}\"", c.as_str().replace('\\', "\\\\").replace('"', "\\\""))).collect();
     Piece::literal(format!("{{{}}}", quoted.join(",")))
 }
 

@@ -3,14 +3,13 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
-use super::{Converge, Effort, Found, Turn};
+use super::{Batch, Converge, Effort, Found, Turn};
 use crate::clean::{Pace, Tally};
 use crate::cursor::Lease;
 use crate::error::Result;
 use crate::key::Key;
 use crate::points::Point;
-pub(super) use crate::retry::Outcome;
-use crate::retry::{self, Due, SetAside};
+use crate::retry::{self, Due, Outcome, SetAside};
 
 /// Retries of a turn at most, so that they cannot crowd out the log. The suspects of a sweep are among them.
 const RETRIES_A_TURN: i64 = 2_000;
@@ -27,9 +26,9 @@ impl Turn<'_> {
         pace: &mut Pace,
     ) -> Result<Tally> {
         if !found.quarantine {
-            return doer.converge(keys, HashSet::new(), pace).await;
+            return doer.converge(keys.into(), pace).await;
         }
-        let tally = doer.converge(keys.clone(), HashSet::new(), pace).await?;
+        let tally = doer.converge(keys.clone().into(), pace).await?;
         retry::leave_quarantine(lease, &all_but(keys, &tally.set_aside)).await?;
         Ok(tally)
     }
@@ -42,12 +41,12 @@ impl Turn<'_> {
         pace: &mut Pace,
         effort: &mut Effort,
     ) -> Result<bool> {
-        let Due { keys, denied_before, quarantine } = retry::due(lease, RETRIES_A_TURN, self.policy).await?;
+        let Due { keys, denied_before, repairs, quarantine } = retry::due(lease, RETRIES_A_TURN, self.policy).await?;
         if keys.is_empty() {
             return Ok(quarantine);
         }
         let began = Instant::now();
-        let tally = doer.converge(keys.clone(), denied_before, pace).await?;
+        let tally = doer.converge(Batch { keys: keys.clone(), denied_before, repairs }, pace).await?;
         effort.rows += tally.rows;
         self.pass(Point::RetriesDone).await?;
         let quarantine = quarantine || !tally.set_aside.is_empty();

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
-use super::aside::Outcome;
-use super::{Converge, Turn};
+use super::{Batch, Converge, Turn};
 use crate::clean::{Class, Cleaner, Pace, Shape, Tally, WideEnd, classify};
 use crate::cursor::Lease;
 use crate::database::Database;
@@ -16,7 +15,7 @@ use crate::definition::{LooseForeignKey, State};
 use crate::error::Result;
 use crate::key::Key;
 use crate::report::Planned;
-use crate::retry::{self, Reason, SetAside};
+use crate::retry::{self, Outcome, Reason, SetAside};
 use crate::sweep::{Sweep, SweepEnd};
 use crate::{pair, plan};
 
@@ -62,7 +61,7 @@ impl Definition for Loose {
         async move {
             let (definition, declaration) = (&self.definition, &self.declaration);
             let shape = if state == State::Active {
-                let paired = pair::verify(declaration, turn.lane, lease, turn.away, turn.points).await?;
+                let paired = turn.verify(lease).await?;
                 let kinds = pair::key_kinds(declaration, turn.home).await?;
                 Shape::new(definition, paired.key_types, paired.same_database).with_kinds(kinds)
             } else {
@@ -113,13 +112,8 @@ impl Converge for Children<'_> {
         self.shape.width()
     }
 
-    fn converge<'b>(
-        &'b self,
-        keys: Vec<Key>,
-        denied_before: HashSet<Key>,
-        pace: &'b mut Pace,
-    ) -> BoxFuture<'b, Result<Tally>> {
-        async move { self.cleaner(pace, denied_before).converge(keys).await }.boxed()
+    fn converge<'b>(&'b self, batch: Batch, pace: &'b mut Pace) -> BoxFuture<'b, Result<Tally>> {
+        async move { self.cleaner(pace, batch.denied_before).converge(batch.keys).await }.boxed()
     }
 
     fn sweep<'b>(&'b self, is_over: &'b (dyn Fn() -> bool + Send + Sync)) -> BoxFuture<'b, Result<SweepEnd>> {

@@ -10,24 +10,35 @@ use crate::error::Result;
 use crate::key::Key;
 use crate::sweep::SweepEnd;
 
+/// Keys to work on.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// In any order, and perhaps more than once.
+    pub keys: Vec<Key>,
+    /// Those that were denied something while others of their batch were done: their fault, and no missing right.
+    pub denied_before: HashSet<Key>,
+    /// Those that a check found to differ.
+    pub repairs: HashSet<Key>,
+}
+
+impl From<Vec<Key>> for Batch {
+    fn from(keys: Vec<Key>) -> Self {
+        Self { keys, ..Self::default() }
+    }
+}
+
 /// Brings the other side to what is true in the database of the log. Idempotent: a crash anywhere repeats a batch, which then
 /// finds less or nothing to do. Made anew for each turn.
 pub trait Converge: Send + Sync {
     /// Columns of a key.
     fn width(&self) -> usize;
 
-    /// Works until every key is done or set aside. `denied_before`: keys that were denied something while others of their
-    /// batch were done: their fault, and no missing right.
+    /// Works until every key is done or set aside.
     ///
     /// # Errors
     /// What ends the batch: a database that is away, a missing right, a lost lease, a pause. What was committed until then
     /// stays, and the batch is repeated later.
-    fn converge<'b>(
-        &'b self,
-        keys: Vec<Key>,
-        denied_before: HashSet<Key>,
-        pace: &'b mut Pace,
-    ) -> BoxFuture<'b, Result<Tally>>;
+    fn converge<'b>(&'b self, batch: Batch, pace: &'b mut Pace) -> BoxFuture<'b, Result<Tally>>;
 
     /// Does what a marker asks for, whose keys nobody knows, until the end or until `is_over`.
     ///
@@ -35,7 +46,8 @@ pub trait Converge: Send + Sync {
     /// As [`Converge::converge`]; the position is stored.
     fn sweep<'b>(&'b self, is_over: &'b (dyn Fn() -> bool + Send + Sync)) -> BoxFuture<'b, Result<SweepEnd>>;
 
-    /// Work that is not in the log, a share of the turn at most. Answers the rows that were changed.
+    /// Work that is not in the log, a share of the turn at most. Answers the rows that were changed; keys that could not be
+    /// done are set aside by then.
     ///
     /// # Errors
     /// As [`Converge::converge`].

@@ -19,16 +19,18 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub(crate) use self::children::Loose;
-pub use self::converge::Converge;
+pub use self::converge::{Batch, Converge};
 use crate::clean::{Pace, Tally};
 use crate::cursor::{self, Buffer, Claim, Lease, LogRow, LogSql, Move, Next, OutOfOrder, Position, Progress};
 use crate::database::{Database, Purpose};
 use crate::declaration::Definition;
 use crate::definition::State;
 use crate::error::{Error, ErrorKind, Result};
+use crate::key::Key;
 use crate::limiter::Limiter;
+use crate::pair::{self, Paired};
 use crate::points::{Point, Points};
-use crate::retry::RetryPolicy;
+use crate::retry::{self, Outcome, RetryPolicy};
 use crate::schedule::Lane;
 use crate::signals;
 use crate::sweep::{self, SweepEnd};
@@ -87,6 +89,62 @@ pub(crate) enum End {
 pub(crate) struct Effort {
     pub(crate) keys: u64,
     pub(crate) rows: u64,
+}
+
+impl<'a> Turn<'a> {
+    /// Which of the definition's cursors it is for.
+    #[must_use]
+    pub fn lane(&self) -> Lane {
+        self.lane
+    }
+
+    /// The database of the log.
+    #[must_use]
+    pub fn home(&self) -> &'a Database {
+        self.home
+    }
+
+    /// The database where the work is done.
+    #[must_use]
+    pub fn away(&self) -> &'a Database {
+        self.away
+    }
+
+    /// How much may be done there.
+    #[must_use]
+    pub fn limiter(&self) -> &'a Limiter {
+        self.limiter
+    }
+
+    /// Stop between two batches.
+    #[must_use]
+    pub fn stop(&self) -> &'a CancellationToken {
+        self.stop
+    }
+
+    /// Proves that both databases are the pair that was installed.
+    ///
+    /// # Errors
+    /// Refused before anything was changed.
+    pub async fn verify(&self, lease: &Lease) -> Result<Paired> {
+        pair::verify(self.definition.declaration(), self.lane, lease, self.away, self.points).await
+    }
+
+    /// Stores what was done beside the log, and the keys of it that could not be done.
+    ///
+    /// # Errors
+    /// Lease lost, or a database that fails.
+    pub async fn keep(&self, lease: &Lease, done: Vec<Key>, tally: Tally, began: Instant) -> Result<()> {
+        retry::settle(lease, &Outcome::of(done, tally, began), self.policy).await
+    }
+
+    /// A place between two statements, where a test may stop or kill the worker.
+    ///
+    /// # Errors
+    /// When a test killed it.
+    pub async fn pass(&self, point: Point) -> Result<()> {
+        self.points.pass(point, self.consumer).await
+    }
 }
 
 impl Turn<'_> {
@@ -288,10 +346,6 @@ impl Turn<'_> {
 
     fn is_over(&self, began: Instant) -> bool {
         self.stop.is_cancelled() || began.elapsed() >= self.quantum
-    }
-
-    async fn pass(&self, point: Point) -> Result<()> {
-        self.points.pass(point, self.consumer).await
     }
 
     fn out_of_order(&self) -> Error {

@@ -83,6 +83,8 @@ pub const DROP_SCHEMA: &str = include_str!("../../capture/drop_schema.sql");
 
 /// `schema sql`: track.
 pub const SCRIPT_TRACK: Template = Template(include_str!("../../capture/script_track.sql"));
+/// `schema sql`: track, for the source of a mirror.
+pub const SCRIPT_TRACK_MIRROR: Template = Template(include_str!("../../capture/script_track_mirror.sql"));
 /// `schema sql`: cover.
 pub const SCRIPT_COVER: Template = Template(include_str!("../../capture/script_cover.sql"));
 /// `schema sql --down`: the child's side.

@@ -1,0 +1,2 @@
+-- Purpose: fragment: a column takes the new value.
+"{column}" = excluded."{column}"

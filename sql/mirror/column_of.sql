@@ -1,0 +1,2 @@
+-- Purpose: fragment: a column of a relation by its alias.
+"{alias}"."{column}"

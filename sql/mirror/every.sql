@@ -1,0 +1,2 @@
+-- Purpose: fragment: no bound.
+true

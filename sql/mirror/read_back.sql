@@ -1,0 +1,2 @@
+-- Purpose: fragment: a text read back as the type of its column.
+lfk_row."{name}"::"{type}"
