@@ -109,6 +109,15 @@ impl Mirror {
 }
 
 impl Value {
+    /// The column of the source, unless it is an expression.
+    #[must_use]
+    pub fn column(&self) -> Option<&Ident> {
+        match self {
+            Self::Column(name) => Some(name),
+            Self::Expression(_) => None,
+        }
+    }
+
     fn as_text(&self) -> String {
         match self {
             Self::Column(name) => name.to_string(),

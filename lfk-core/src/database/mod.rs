@@ -88,6 +88,8 @@ pub enum Purpose {
     Log,
     /// Reads user tables of the parent's side, READ ONLY, on a primary.
     Recheck,
+    /// Reads user tables and the log of either side, READ ONLY, in the one form in which both sides are compared.
+    Check,
     /// Writes user tables: keeps the search path of the role, because triggers and index functions may rely on it.
     Write,
     /// Installs, plans, uninstalls: longer statements, very short waits for locks.
@@ -99,6 +101,7 @@ impl Purpose {
         match self {
             Self::Log => statements::BEGIN_LOG,
             Self::Recheck => statements::BEGIN_RECHECK,
+            Self::Check => statements::BEGIN_CHECK,
             Self::Write => statements::BEGIN_WRITE,
             Self::Admin => statements::BEGIN_ADMIN,
         }

@@ -7,29 +7,39 @@ use crate::report::{Concern, Finding};
 
 impl Finding {
     /// Something that forbids the work.
-    pub(super) fn refusal(code: &'static str, message: impl Into<String>) -> Self {
+    #[doc(hidden)]
+    #[must_use]
+    pub fn refusal(code: &'static str, message: impl Into<String>) -> Self {
         Self { refuses: true, code, message: message.into(), remedy: Vec::new(), concerns: Concern::Both }
     }
 
     /// Something to know.
-    pub(super) fn note(code: &'static str, message: impl Into<String>) -> Self {
+    #[doc(hidden)]
+    #[must_use]
+    pub fn note(code: &'static str, message: impl Into<String>) -> Self {
         Self { refuses: false, code, message: message.into(), remedy: Vec::new(), concerns: Concern::Both }
     }
 
     /// Says that it is about one step only.
-    pub(super) fn about(mut self, concerns: Concern) -> Self {
+    #[doc(hidden)]
+    #[must_use]
+    pub fn about(mut self, concerns: Concern) -> Self {
         self.concerns = concerns;
         self
     }
 
     /// Adds a line to the remedy.
-    pub(super) fn remedy(mut self, line: impl Into<String>) -> Self {
+    #[doc(hidden)]
+    #[must_use]
+    pub fn remedy(mut self, line: impl Into<String>) -> Self {
         self.remedy.push(line.into());
         self
     }
 
     /// Adds lines to the remedy.
-    pub(super) fn remedies(mut self, lines: impl IntoIterator<Item = String>) -> Self {
+    #[doc(hidden)]
+    #[must_use]
+    pub fn remedies(mut self, lines: impl IntoIterator<Item = String>) -> Self {
         self.remedy.extend(lines);
         self
     }

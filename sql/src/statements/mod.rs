@@ -2,6 +2,7 @@
 
 mod admin;
 mod capture;
+mod check;
 mod clean;
 mod cursor;
 mod grants;
@@ -15,6 +16,7 @@ mod sweep;
 
 pub use admin::*;
 pub use capture::*;
+pub use check::*;
 pub use clean::*;
 pub use cursor::*;
 pub use grants::*;

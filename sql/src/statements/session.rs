@@ -6,6 +6,8 @@ use crate::{Piece, Sql, Template};
 pub const BEGIN_LOG: &str = include_str!("../../session/begin_log.sql");
 /// Opens a READ ONLY transaction that looks for parents.
 pub const BEGIN_RECHECK: &str = include_str!("../../session/begin_recheck.sql");
+/// Opens a READ ONLY transaction that compares rows.
+pub const BEGIN_CHECK: &str = include_str!("../../session/begin_check.sql");
 /// Opens a transaction that changes child rows.
 pub const BEGIN_WRITE: &str = include_str!("../../session/begin_write.sql");
 /// Opens a transaction that installs, plans, reports or uninstalls.

@@ -1,0 +1,2 @@
+-- Purpose: fragment: a value as the type that both sides are compared as.
+("{value}")::"{type}"
