@@ -68,6 +68,11 @@ pub(crate) enum Command {
     Run(Run),
     /// Show how everything stands
     Status(Status),
+    /// Fill mirrors from their sources
+    Mirror {
+        #[command(subcommand)]
+        command: Mirror,
+    },
     /// Keys that could not be done: show them, try them now, or forget them
     Retry {
         #[command(subcommand)]
@@ -83,6 +88,25 @@ pub(crate) struct Status {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum Mirror {
+    /// Write every row of the source that is missing or differs in the target, and remove what the source does not have
+    Backfill(Backfill),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Backfill {
+    /// The mirror's name
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Begin anew where one is under way, instead of going on with it
+    #[arg(long)]
+    pub(crate) restart: bool,
+    /// End with code 6 when it takes longer, for example 30s or 5m; the next run goes on
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum Retry {
     /// Show keys set aside with their reason, those in quarantine first
     List(RetryList),
@@ -94,7 +118,7 @@ pub(crate) enum Retry {
 
 #[derive(Debug, Args)]
 pub(crate) struct RetryList {
-    /// Names of loose foreign keys [default: all of the configuration]
+    /// Names of definitions [default: all of the configuration]
     #[arg(value_name = "NAME", conflicts_with = "all")]
     pub(crate) names: Vec<String>,
     /// All of the configuration
@@ -166,7 +190,7 @@ pub(crate) struct Grants {
 /// Some definitions by name, or all of the configuration.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Chosen {
-    /// Names of loose foreign keys
+    /// Names of definitions
     #[arg(value_name = "NAME", required_unless_present = "all", conflicts_with = "all")]
     pub(crate) names: Vec<String>,
     /// All of the configuration

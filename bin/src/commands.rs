@@ -4,6 +4,7 @@ mod check_config;
 mod daemon;
 mod grants;
 mod install;
+mod mirror;
 mod plan;
 mod retry;
 mod run;
@@ -65,6 +66,7 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
         Command::Pause(chosen) => to(context, &chosen, State::Paused).await,
         Command::Stop(_) => switch::run(context, true).await,
         Command::Start(_) => switch::run(context, false).await,
+        Command::Mirror { command } => mirror::run(context, command).await,
         Command::Retry { command } => retry::run(context, command).await,
         Command::Status(args) => status::run(context, &args).await,
     }

@@ -2,6 +2,7 @@
 
 mod definition;
 mod document;
+mod mirror;
 mod problem;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use lfk_core::{Database, Engine, Limits, LooseForeignKey, Pooler};
+use lfk_mirror::{Mirror, Mirrors as _};
 use toml::de::{DeTable, DeValue};
 
 use crate::config::document::{Section, kind_of};
@@ -32,6 +34,7 @@ pub(crate) struct Config {
     pub(crate) file: String,
     pub(crate) databases: Vec<Database>,
     pub(crate) definitions: Vec<LooseForeignKey>,
+    pub(crate) mirrors: Vec<Mirror>,
 }
 
 /// What a variable of the environment holds.
@@ -59,19 +62,17 @@ impl Config {
         let databases = databases(&top, &mut problems);
         let known: Vec<&str> = top.table("database").map_or_else(Vec::new, |section| section.keys());
         let definitions = definition::all(&top, &known, &mut problems);
-        if let Some((key, _)) = top.entry("mirror") {
-            let hint = "remove [[mirror]], or use a version of lfk that keeps mirrors";
-            problems.add(key, "this version of lfk does not support mirrors yet".to_owned(), Some(hint.to_owned()));
-        }
+        let taken: Vec<String> = definitions.iter().map(|d| d.name.clone()).collect();
+        let mirrors = mirror::all(&top, &known, &taken, &mut problems);
         top.refuse_unknown(&["format", "database", "loose_foreign_key", "mirror"], &mut problems);
         problems.none_so_far()?;
-        Ok(Self { file: file.to_owned(), databases, definitions })
+        Ok(Self { file: file.to_owned(), databases, definitions, mirrors })
     }
 
     /// The engine for it. No network is touched.
     pub(crate) fn engine(self) -> Result<Engine, Failure> {
         let builder = self.databases.into_iter().fold(Engine::builder(), lfk_core::Builder::database);
-        Ok(builder.definitions(self.definitions).build()?)
+        Ok(builder.definitions(self.definitions).mirrors(self.mirrors).build()?)
     }
 }
 
@@ -176,7 +177,7 @@ fn pooler(section: &Section<'_>, problems: &mut Problems<'_>) -> Pooler {
 
 /// Refuses names that are not in the configuration; without names, `all` of it is meant.
 pub(crate) fn chosen(engine: &Engine, names: &[String]) -> Result<Vec<String>, Failure> {
-    let known: Vec<&str> = engine.definitions().iter().map(|d| d.name.as_str()).collect();
+    let known: Vec<&str> = engine.declarations().iter().map(|d| d.name.as_str()).collect();
     if known.is_empty() {
         let complaint = Complaint::new("the configuration has no loose foreign key").hint("add [[loose_foreign_key]]");
         return Err(Failure::new(Exit::Usage, complaint));
@@ -188,7 +189,7 @@ pub(crate) fn chosen(engine: &Engine, names: &[String]) -> Result<Vec<String>, F
         .iter()
         .filter(|name| !known.contains(&name.as_str()))
         .map(|name| {
-            Complaint::new(format!("no loose foreign key is named \"{name}\" in the configuration"))
+            Complaint::new(format!("no definition is named \"{name}\" in the configuration"))
                 .hint(suggest::hint(name, known.iter().copied()))
         })
         .collect();

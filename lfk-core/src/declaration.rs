@@ -67,6 +67,10 @@ pub struct Declaration {
     pub settle_after: Duration,
     /// Columns whose changes are logged beside the key's, and with them every insert. `None`: only keys that go.
     pub watched: Option<Vec<Ident>>,
+    /// Names in the expressions of a mirror: those that are columns are watched, too.
+    pub mentioned: Vec<String>,
+    /// Columns of the target that are written beside the key. Empty for loose foreign keys, which say so in their action.
+    pub written: Vec<Ident>,
 }
 
 impl Declaration {
@@ -101,6 +105,8 @@ impl From<&LooseForeignKey> for Declaration {
             fingerprint: definition.fingerprint(),
             settle_after: definition.settle_after,
             watched: None,
+            mentioned: Vec::new(),
+            written: Vec::new(),
         }
     }
 }

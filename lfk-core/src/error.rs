@@ -132,7 +132,7 @@ pub(crate) fn is_connection_error(error: &sqlx::Error) -> bool {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(definition) = &self.definition {
-            write!(f, "loose foreign key \"{definition}\": ")?;
+            write!(f, "\"{definition}\": ")?;
         }
         if let Some(database) = &self.database {
             write!(f, "database \"{database}\": ")?;

@@ -34,8 +34,8 @@ pub use engine::{Builder, Engine, Handle};
 pub use error::{Error, ErrorKind, Result};
 pub use relation::Relation;
 pub use report::{
-    Concern, DefinitionStatus, Drained, Finding, Installed, Plan, PlannedDefinition, SetAsideChange, SetAsideFilter,
-    SetAsideKey, SetAsideList, StateChange, Status, WorkerStatus,
+    Concern, DefinitionStatus, Drained, Finding, Installed, Plan, PlannedDefinition, PlannedMirror, SetAsideChange,
+    SetAsideFilter, SetAsideKey, SetAsideList, StateChange, Status, WorkerStatus,
 };
 
 /// What the other crates of lfk are made of. No part of the interface: it changes without notice.

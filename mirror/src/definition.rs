@@ -99,6 +99,25 @@ impl Mirror {
         self
     }
 
+    /// Source columns that are mirrored as they are, beside the key.
+    #[must_use]
+    pub(crate) fn plain_columns(&self) -> Vec<Ident> {
+        let mut all: Vec<Ident> = self.columns.iter().filter_map(|c| c.value.column().cloned()).collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    /// Every name in the expressions and in the filter: some are source columns.
+    #[must_use]
+    pub(crate) fn mentioned(&self) -> Vec<String> {
+        let expressions = self.columns.iter().filter_map(|c| c.value.expression()).chain(&self.filter);
+        let mut all: Vec<String> = expressions.flat_map(Expression::names).collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+
     /// Everything that makes it this mirror. When it changes under the same name, it goes back to observing.
     #[must_use]
     pub fn fingerprint(&self) -> String {
@@ -109,6 +128,13 @@ impl Mirror {
 }
 
 impl Value {
+    fn expression(&self) -> Option<&Expression> {
+        match self {
+            Self::Column(_) => None,
+            Self::Expression(sql) => Some(sql),
+        }
+    }
+
     /// The column of the source, unless it is an expression.
     #[must_use]
     pub fn column(&self) -> Option<&Ident> {

@@ -3,7 +3,7 @@
 --   watched columns are logged too. The triggers themselves are made by lfk.cover.
 -- Locks: none on anything of the application, and none at all when nothing has to change. Index: tracked's unique key.
 -- Repeat: yes; functions are replaced only when they are missing or of another capture version.
-CREATE OR REPLACE FUNCTION lfk.track(relation regclass, key_columns text[], mirror text DEFAULT NULL, watched text[] DEFAULT NULL)
+CREATE OR REPLACE FUNCTION lfk.track(relation regclass, key_columns text[], mirror text DEFAULT NULL, watched text[] DEFAULT NULL, mentioned text[] DEFAULT NULL)
 RETURNS integer LANGUAGE plpgsql SECURITY INVOKER SET search_path = pg_catalog, pg_temp AS $track$
 #variable_conflict use_column
 DECLARE
@@ -11,7 +11,11 @@ DECLARE
   wanted constant regclass := relation;
   columns constant text[] := key_columns;
   for_mirror constant text := mirror;
-  besides constant text[] := CASE WHEN mirror IS NOT NULL THEN coalesce(watched, '{}') END;
+  -- Names in the expressions of a mirror are columns, functions, keywords: the columns are watched, too.
+  besides constant text[] := CASE WHEN mirror IS NOT NULL THEN
+    ARRAY(SELECT u FROM unnest(watched) u UNION
+          SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped AND a.attname = ANY (mentioned)
+          ORDER BY 1) END;
   ops constant "char"[] := CASE WHEN mirror IS NULL THEN '{d,u,t}' ELSE '{d,u,t,i}' END;
   kinds text[];
   wrong text;
@@ -87,5 +91,5 @@ BEGIN
   END IF;
   RETURN t.table_id;
 END $track$;
-REVOKE ALL ON FUNCTION lfk.track(regclass, text[], text, text[]) FROM PUBLIC;
-COMMENT ON FUNCTION lfk.track(regclass, text[], text, text[]) IS 'Has the deleted and changed keys of a table logged, for a mirror also new keys and those with changes in watched columns; returns its table_id. lfk.cover() then makes the triggers.';
+REVOKE ALL ON FUNCTION lfk.track(regclass, text[], text, text[], text[]) FROM PUBLIC;
+COMMENT ON FUNCTION lfk.track(regclass, text[], text, text[], text[]) IS 'Has the deleted and changed keys of a table logged, for a mirror also new keys and those with changes in watched columns; returns its table_id. lfk.cover() then makes the triggers.';

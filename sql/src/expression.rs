@@ -49,6 +49,35 @@ impl Expression {
         Ok(Self(text.trim().to_owned()))
     }
 
+    /// Every name outside of texts in quotes, as the catalog would spell it: columns are among them, and functions, types and
+    /// keywords.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        let mut rest = self.0.as_str();
+        while let Some(first) = rest.chars().next() {
+            let taken = match first {
+                '\'' | '"' => {
+                    let (text, after) = quoted(rest, first);
+                    if first == '"' {
+                        names.push(text);
+                    }
+                    after
+                }
+                _ if first.is_alphabetic() || first == '_' => {
+                    let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'));
+                    let end = end.unwrap_or(rest.len());
+                    // Like the server: only ASCII letters are folded.
+                    names.push(rest[..end].to_ascii_lowercase());
+                    end
+                }
+                _ => first.len_utf8(),
+            };
+            rest = &rest[taken..];
+        }
+        names
+    }
+
     /// The text as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -67,6 +96,8 @@ fn balanced(text: &str) -> Result<(), ExpressionError> {
             (Some(open), _) if c == open && before_in_quotes == '\\' => return Err(ExpressionError::Quoting),
             (Some(open), _) if c == open => quote = None,
             (Some(_), _) => {}
+            // Names and texts with escapes of their own.
+            (None, '\'' | '"') if before == '&' => return Err(ExpressionError::Quoting),
             (None, '\'' | '"') => quote = Some(c),
             (None, '(' | '[') => depth += 1,
             (None, ')' | ']') => depth -= 1,
@@ -85,6 +116,22 @@ fn balanced(text: &str) -> Result<(), ExpressionError> {
     if depth == 0 && quote.is_none() { Ok(()) } else { Err(ExpressionError::Unbalanced) }
 }
 
+/// What stands in quotes at the beginning of a text, with doubled quotes made one, and where the rest begins.
+fn quoted(text: &str, quote: char) -> (String, usize) {
+    let mut inner = String::new();
+    let mut chars = text.char_indices().skip(1).peekable();
+    while let Some((at, c)) = chars.next() {
+        if c != quote {
+            inner.push(c);
+        } else if chars.next_if(|(_, next)| *next == quote).is_some() {
+            inner.push(quote);
+        } else {
+            return (inner, at + 1);
+        }
+    }
+    (inner, text.len())
+}
+
 impl fmt::Display for Expression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -100,6 +147,13 @@ impl From<&Expression> for Piece {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_name_is_found_and_no_text() {
+        let names = |text: &str| Expression::new(text).unwrap().names();
+        assert_eq!(names("archived = false"), ["archived", "false"]);
+        assert_eq!(names(r#"Lower("Na""me") || ' it''s a text ' || x1.y_2"#), ["lower", "Na\"me", "x1", "y_2"]);
+    }
 
     #[test]
     fn an_expression_cannot_leave_its_parentheses() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use lfk_core::{Database, LooseForeignKey, Pooler};
+use lfk_mirror::Mirror;
 use serde::Serialize;
 
 use crate::cli::Format;
@@ -17,6 +18,7 @@ struct Read {
     file: String,
     databases: Vec<ReadDatabase>,
     loose_foreign_keys: Vec<ReadDefinition>,
+    mirrors: Vec<ReadMirror>,
 }
 
 #[derive(Debug, Serialize)]
@@ -37,11 +39,24 @@ struct ReadDefinition {
     condition: BTreeMap<String, String>,
 }
 
+#[derive(Debug, Serialize)]
+struct ReadMirror {
+    name: String,
+    source: String,
+    target: String,
+    /// Columns of the target beside the key.
+    columns: Vec<String>,
+    #[serde(rename = "where")]
+    filter: Option<String>,
+    repair: bool,
+}
+
 pub(super) fn run(config: Config, format: Format) -> Outcome {
     let read = Read {
         file: config.file.clone(),
         databases: config.databases.iter().map(database).collect(),
         loose_foreign_keys: config.definitions.iter().map(definition).collect(),
+        mirrors: config.mirrors.iter().map(mirror).collect(),
     };
     // The engine may know more reasons to refuse.
     config.engine()?;
@@ -69,6 +84,17 @@ fn definition(definition: &LooseForeignKey) -> ReadDefinition {
     }
 }
 
+fn mirror(mirror: &Mirror) -> ReadMirror {
+    ReadMirror {
+        name: mirror.name.clone(),
+        source: mirror.source.to_string(),
+        target: mirror.target.to_string(),
+        columns: mirror.columns.iter().map(|c| c.target.as_str().to_owned()).collect(),
+        filter: mirror.filter.as_ref().map(|sql| sql.as_str().to_owned()),
+        repair: mirror.repair,
+    }
+}
+
 fn text(read: &Read) -> String {
     let limit = |limit: Option<u32>| limit.map_or_else(|| "-".to_owned(), |n| output::count(n.into()));
     let databases = read.databases.iter().map(|d| {
@@ -79,12 +105,25 @@ fn text(read: &Read) -> String {
         let condition: Vec<String> = d.condition.iter().map(|(c, v)| format!("{c} = {v:?}")).collect();
         vec![d.name.clone(), d.parent.clone(), d.child.clone(), d.on_delete.clone(), condition.join(", ")]
     });
-    format!(
-        "{}: ok, {} and {}\n\n{}\n{}",
+    let mut text = format!(
+        "{}: ok, {}, {} and {}\n\n{}",
         read.file,
         output::plural(read.databases.len(), "database"),
         output::plural(read.loose_foreign_keys.len(), "loose foreign key"),
+        output::plural(read.mirrors.len(), "mirror"),
         output::table(&["DATABASE", "POOLER", ">ROWS/S", ">STATEMENTS/S"], databases.collect()),
-        output::table(&["NAME", "PARENT", "CHILD", "ON DELETE", "WHERE"], definitions.collect()),
-    )
+    );
+    if !read.loose_foreign_keys.is_empty() {
+        text.push('\n');
+        text.push_str(&output::table(&["NAME", "PARENT", "CHILD", "ON DELETE", "WHERE"], definitions.collect()));
+    }
+    if !read.mirrors.is_empty() {
+        let mirrors = read.mirrors.iter().map(|m| {
+            let filter = m.filter.clone().unwrap_or_default();
+            vec![m.name.clone(), m.source.clone(), m.target.clone(), m.columns.join(", "), filter]
+        });
+        text.push('\n');
+        text.push_str(&output::table(&["MIRROR", "SOURCE", "TARGET", "COLUMNS", "WHERE"], mirrors.collect()));
+    }
+    text
 }

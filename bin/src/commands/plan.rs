@@ -1,6 +1,6 @@
 //! `lfk plan`, and its refusals, which other commands apply as well.
 
-use lfk_core::{Engine, Finding, Plan, PlannedDefinition};
+use lfk_core::{Engine, Finding, Plan, PlannedDefinition, PlannedMirror};
 use serde::Serialize;
 
 use crate::commands::{Context, Outcome};
@@ -24,9 +24,9 @@ pub(super) async fn run(context: &Context) -> Outcome {
     if !answer.refused {
         return Ok(Exit::Ok);
     }
-    let all = answer.plan.loose_foreign_keys.len();
-    let refused = answer.plan.loose_foreign_keys.iter().filter(|d| d.findings.iter().any(|f| f.refuses)).count();
-    let complaint = Complaint::new(format!("{refused} of {} refused", output::plural(all, "loose foreign key")))
+    let all = answer.plan.findings().count();
+    let refused = answer.plan.findings().filter(|(_, findings)| findings.iter().any(|f| f.refuses)).count();
+    let complaint = Complaint::new(format!("{refused} of {} refused", output::plural(all, "definition")))
         .hint("do what stands under `refused`, then plan again");
     Err(Failure::new(Exit::Refused, complaint))
 }
@@ -39,10 +39,10 @@ pub(super) async fn refuse_what_plan_refuses(
     forbids: fn(&Finding) -> bool,
 ) -> Result<Vec<Complaint>, Failure> {
     let plan = engine.plan().await?;
-    let named = plan.loose_foreign_keys.iter().filter(|d| names.contains(&d.name));
-    let refusals = named.flat_map(|d| d.findings.iter().filter(|f| f.refuses).map(move |f| (d, f)));
+    let named = plan.findings().filter(|(name, _)| names.iter().any(|n| n == name));
+    let refusals = named.flat_map(|(name, all)| all.iter().filter(|f| f.refuses).map(move |f| (name, f)));
     let (here, elsewhere): (Vec<_>, Vec<_>) = refusals.partition(|(_, f)| forbids(f));
-    let complaints = |all: Vec<(&PlannedDefinition, &Finding)>| all.into_iter().map(|(d, f)| complaint(d, f)).collect();
+    let complaints = |all: Vec<(&str, &Finding)>| all.into_iter().map(|(name, f)| complaint(name, f)).collect();
     if here.is_empty() {
         Ok(complaints(elsewhere))
     } else {
@@ -50,19 +50,33 @@ pub(super) async fn refuse_what_plan_refuses(
     }
 }
 
-fn complaint(definition: &PlannedDefinition, finding: &Finding) -> Complaint {
-    let message = format!("loose foreign key \"{}\": {} ({})", definition.name, finding.message, finding.code);
+fn complaint(name: &str, finding: &Finding) -> Complaint {
+    let message = format!("\"{name}\": {} ({})", finding.message, finding.code);
     finding.remedy.iter().fold(Complaint::new(message), |complaint, line| complaint.hint(line))
 }
 
 fn text(plan: &Plan) -> String {
-    let parts: Vec<String> = plan.loose_foreign_keys.iter().map(definition).collect();
-    if parts.is_empty() { "no loose foreign key is configured".to_owned() } else { parts.join("\n") }
+    let parts: Vec<String> =
+        plan.loose_foreign_keys.iter().map(definition).chain(plan.mirrors.iter().map(mirror)).collect();
+    if parts.is_empty() { "nothing is configured".to_owned() } else { parts.join("\n") }
+}
+
+fn rows(estimate: Option<i64>) -> String {
+    estimate.map_or_else(|| "unknown".to_owned(), |n| format!("~{}", output::count(n)))
+}
+
+fn mirror(m: &PlannedMirror) -> String {
+    let mut lines = vec![
+        m.name.clone(),
+        format!("  source   {}, {} rows", m.source, rows(m.source_rows_estimate)),
+        format!("  target   {}, {} rows", m.target, rows(m.target_rows_estimate)),
+        format!("  effect   {}", m.effect),
+    ];
+    conclude(&mut lines, &m.findings);
+    lines.join("\n")
 }
 
 fn definition(d: &PlannedDefinition) -> String {
-    let rows =
-        |estimate: Option<i64>| estimate.map_or_else(|| "unknown".to_owned(), |n| format!("~{}", output::count(n)));
     let mut lines = vec![
         d.name.clone(),
         format!("  parent   {}, {} rows", d.parent, rows(d.parent_rows_estimate)),
@@ -72,16 +86,21 @@ fn definition(d: &PlannedDefinition) -> String {
     if !d.child_leaves.is_empty() {
         lines.push(format!("  leaves   {}", leaves(&d.child_leaves)));
     }
-    for finding in &d.findings {
+    conclude(&mut lines, &d.findings);
+    lines.join("\n")
+}
+
+/// What was noticed, and the verdict.
+fn conclude(lines: &mut Vec<String>, findings: &[Finding]) {
+    for finding in findings {
         let word = if finding.refuses { "refused" } else { "note" };
         lines.push(format!("  {word:<8} {} ({})", finding.message, finding.code));
         lines.extend(finding.remedy.iter().map(|line| format!("           {line}")));
     }
-    if !d.findings.iter().any(|f| f.refuses) {
+    if !findings.iter().any(|f| f.refuses) {
         lines.push("  verdict  may be installed and run".to_owned());
     }
     lines.push(String::new());
-    lines.join("\n")
 }
 
 fn leaves(all: &[String]) -> String {

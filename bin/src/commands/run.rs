@@ -24,6 +24,7 @@ struct Summary {
     elapsed_seconds: f64,
     /// How it stands at the end; empty when the databases could no longer be asked.
     loose_foreign_keys: Vec<DefinitionStatus>,
+    mirrors: Vec<DefinitionStatus>,
 }
 
 /// The first signal stops between batches and gives the leases back, the second ends it at once.
@@ -60,8 +61,8 @@ async fn work(context: &Context, args: &cli::Run, asked: oneshot::Receiver<()>) 
     };
     let elapsed_seconds = began.elapsed().as_secs_f64();
     // The work is done; that it cannot be counted any more is no reason to fail.
-    let loose_foreign_keys = engine.status().await.map_or_else(|_| Vec::new(), |status| status.loose_foreign_keys);
-    let summary = Summary { result, elapsed_seconds, loose_foreign_keys };
+    let Status { loose_foreign_keys, mirrors, .. } = engine.status().await.unwrap_or_default();
+    let summary = Summary { result, elapsed_seconds, loose_foreign_keys, mirrors };
     output::answer(context.format, &summary, |summary| text(summary, args.once))?;
     Ok(Exit::from(result))
 }
@@ -81,9 +82,7 @@ async fn tell_progress(engine: &Engine) -> Infallible {
 }
 
 fn progress(status: &Status) -> String {
-    let parts: Vec<String> = status
-        .loose_foreign_keys
-        .iter()
+    let parts: Vec<String> = status::all(status)
         .filter(|d| d.pending_keys > 0)
         .map(|d| format!("{} {}", d.name, status::pending(d.pending_keys, d.pending_is_lower_bound)))
         .collect();
@@ -100,7 +99,7 @@ fn text(summary: &Summary, once: bool) -> String {
         Drained::TimedOut => format!("the time was used up after {elapsed}; the next run goes on from here\n"),
         other => format!("ended after {elapsed}: {other:?}\n"),
     };
-    for d in &summary.loose_foreign_keys {
+    for d in summary.loose_foreign_keys.iter().chain(&summary.mirrors) {
         if d.quarantined > 0 {
             text.push_str(&format!("{}: {} quarantined\n", d.name, output::count(d.quarantined)));
         }

@@ -11,7 +11,7 @@ pub(super) async fn run(context: &Context, args: &cli::Status) -> Outcome {
     let status = context.engine.status().await?;
     output::answer(context.format, &status, text)?;
     if status.unreachable.is_empty() {
-        let alerting = status.loose_foreign_keys.iter().any(|d| !d.alerts.is_empty());
+        let alerting = all(&status).any(|d| !d.alerts.is_empty());
         return Ok(if args.exit_code && alerting { Exit::Findings } else { Exit::Ok });
     }
     let complaints = status.unreachable.iter().map(|said| Complaint::new(format!("cannot be asked: {said}"))).collect();
@@ -21,7 +21,7 @@ pub(super) async fn run(context: &Context, args: &cli::Status) -> Outcome {
 fn text(status: &Status) -> String {
     let headers =
         ["NAME", "STATE", ">PENDING", ">OLDEST", ">KEYS/S", ">ROWS", ">RETRIES", ">QUARANTINED", "ALERT", "NOTE"];
-    let mut text = output::table(&headers, status.loose_foreign_keys.iter().map(row).collect());
+    let mut text = output::table(&headers, all(status).map(row).collect());
     if status.workers.is_empty() {
         text.push_str("\nno worker reads the key logs\n");
     } else {
@@ -43,6 +43,11 @@ fn text(status: &Status) -> String {
         text.push_str(&output::table(&headers, rows.collect()));
     }
     text
+}
+
+/// Loose foreign keys, then mirrors.
+pub(super) fn all(status: &Status) -> impl Iterator<Item = &DefinitionStatus> {
+    status.loose_foreign_keys.iter().chain(&status.mirrors)
 }
 
 fn row(d: &DefinitionStatus) -> Vec<String> {

@@ -92,7 +92,7 @@ fn end(section: &Section<'_>, key: &str, databases: &[&str], problems: &mut Prob
 
 /// The outer `None` is a mistake, the inner one is no name.
 #[expect(clippy::option_option, reason = "a mistake and an absent name differ")]
-fn name(section: &Section<'_>, problems: &mut Problems<'_>) -> Option<Option<String>> {
+pub(super) fn name(section: &Section<'_>, problems: &mut Problems<'_>) -> Option<Option<String>> {
     if section.entry("name").is_none() {
         return Some(None);
     }

@@ -94,6 +94,18 @@ impl<'d> Section<'d> {
         self.string(key, problems)
     }
 
+    /// Whether a switch is on; absent is off.
+    pub(super) fn flag(&self, key: &str, problems: &mut Problems<'_>) -> bool {
+        match self.entry(key).map(|(_, value)| (value.span(), value.get_ref())) {
+            None => false,
+            Some((_, DeValue::Boolean(on))) => *on,
+            Some((span, other)) => {
+                problems.add(span, format!("`{key}` is {}, not true or false", kind_of(other)), None);
+                false
+            }
+        }
+    }
+
     /// A whole number from 1, if the key is there.
     pub(super) fn positive_number(&self, key: &str, problems: &mut Problems<'_>) -> Option<u32> {
         let (_, value) = self.entry(key)?;

@@ -174,6 +174,7 @@ impl Site<'_> {
             .bind(columns)
             .bind(self.definition.tracked_for())
             .bind(self.definition.watched_names())
+            .bind(&self.definition.mentioned)
             .fetch_one(tx.conn())
             .await
             .map_err(|e| self.home.error(e))?;

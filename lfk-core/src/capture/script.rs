@@ -48,16 +48,17 @@ fn write_up(out: &mut String, database: &Database, definitions: &[Declaration]) 
     parents.sort_by_key(ToString::to_string);
     parents.dedup();
     for parent in parents {
-        let columns = array(&parent.columns);
+        let columns = array(parent.columns.iter().map(Ident::as_str));
         let call = statements::SCRIPT_TRACK.render(&[("table", table(parent)), ("columns", columns)]);
         let _ = writeln!(out, "{}", call.as_str());
     }
     for (source, watched) in here().filter_map(|d| Some((d, d.watched.as_ref()?))) {
         let call = statements::SCRIPT_TRACK_MIRROR.render(&[
             ("table", table(&source.parent)),
-            ("columns", array(&source.parent.columns)),
+            ("columns", array(source.parent.columns.iter().map(Ident::as_str))),
             ("mirror", Piece::literal(&source.name)),
-            ("watched", array(watched)),
+            ("watched", array(watched.iter().map(Ident::as_str))),
+            ("mentioned", array(source.mentioned.iter().map(String::as_str))),
         ]);
         let _ = writeln!(out, "{}", call.as_str());
     }
@@ -80,7 +81,7 @@ fn write_down(out: &mut String, database: &Database, definitions: &[Declaration]
                 ("name", name()),
                 ("parent", Piece::literal(definition.parent.to_string())),
                 ("table", table(&definition.parent)),
-                ("columns", array(&definition.parent.columns)),
+                ("columns", array(definition.parent.columns.iter().map(Ident::as_str))),
                 ("mirror", Piece::literal(definition.tracked_for().unwrap_or_default())),
             ]);
             let _ = writeln!(out, "{}", forget.as_str());
@@ -93,10 +94,9 @@ pub(super) fn table(relation: &Relation) -> Piece {
     Piece::literal(relation.table.to_string())
 }
 
-/// Columns as a PostgreSQL array literal.
-fn array(columns: &[Ident]) -> Piece {
-    let quoted: Vec<String> =
-        columns.iter().map(|c| format!("\"{}\"", c.as_str().replace('\\', "\\\\").replace('"', "\\\""))).collect();
+/// Names as a PostgreSQL array literal.
+fn array<'a>(names: impl Iterator<Item = &'a str>) -> Piece {
+    let quoted: Vec<String> = names.map(|c| format!("\"{}\"", c.replace('\\', "\\\\").replace('"', "\\\""))).collect();
     Piece::literal(format!("{{{}}}", quoted.join(",")))
 }
 

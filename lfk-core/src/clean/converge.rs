@@ -24,7 +24,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::{Key, sort_unique};
 use crate::limiter::Limiter;
 use crate::points::{Point, Points};
-use crate::retry::SetAside;
+use crate::retry::{Reason, SetAside};
 
 /// A re-check older than this is made anew before the next leaf, however long its statement had to wait for its turn.
 const FRESH: Duration = Duration::from_secs(2);
@@ -38,6 +38,13 @@ pub struct Tally {
     pub resurrected: u64,
     /// Keys that could not be done.
     pub set_aside: Vec<SetAside>,
+}
+
+impl Tally {
+    /// Notes keys that could not be done.
+    pub fn set_aside(&mut self, keys: Vec<Key>, reason: Reason, error: &Error) {
+        self.set_aside.extend(keys.into_iter().map(|key| SetAside::new(key, reason, Some(error))));
+    }
 }
 
 /// Cleans the children of one definition for the holder of its lease.

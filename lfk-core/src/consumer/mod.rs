@@ -122,6 +122,17 @@ impl<'a> Turn<'a> {
         self.stop
     }
 
+    /// Stops between two batches when the engine stops. What was committed stays; the batch is repeated later.
+    ///
+    /// # Errors
+    /// Paused.
+    pub fn go_on(&self) -> Result<()> {
+        if self.stop.is_cancelled() {
+            return Err(Error::new(ErrorKind::Paused, "the engine stops").for_definition(self.consumer));
+        }
+        Ok(())
+    }
+
     /// Proves that both databases are the pair that was installed.
     ///
     /// # Errors

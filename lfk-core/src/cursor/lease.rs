@@ -81,6 +81,12 @@ impl Lease {
         Ok(Claim::Taken(lease))
     }
 
+    /// The consumer that it is for.
+    #[must_use]
+    pub fn consumer(&self) -> &str {
+        &self.consumer
+    }
+
     /// Fences everybody who held the lease before: it rises with every claim.
     #[must_use]
     pub fn token(&self) -> i64 {

@@ -125,11 +125,7 @@ impl Columns {
     /// # Errors
     /// When a database cannot be reached, or the role may not look into a schema or make a temporary table.
     pub async fn load(mirror: &Mirror, source: &Database, target: &Database) -> Result<Judged> {
-        let (read_source, read_target) = (plain_sources(mirror), targets(mirror));
-        let (here, there) = futures::try_join!(
-            catalog::read(source, &mirror.source.table, &mirror.source.columns, &read_source),
-            catalog::read(target, &mirror.target.table, &mirror.target.columns, &read_target),
-        )?;
+        let (here, there) = ends(mirror, source, target).await?;
         let mut findings = judge::catalogs(mirror, &here, &there);
         findings.extend(judge::expressions(mirror, source).await?);
         findings.extend(judge::assignments(mirror, source, &here, &there).await?);
@@ -143,16 +139,24 @@ impl Columns {
         Ok(Judged { columns: (!refused).then_some(columns), findings })
     }
 
+    /// Reads both catalogs only, for a mirror that was judged before: expressions are taken as they are.
+    ///
+    /// # Errors
+    /// When a database cannot be reached.
+    pub async fn read(mirror: &Mirror, source: &Database, target: &Database) -> Result<Judged> {
+        let (here, there) = ends(mirror, source, target).await?;
+        let findings = judge::catalogs(mirror, &here, &there);
+        let refused = findings.iter().any(|f| f.refuses);
+        let columns = if refused { None } else { Self::made_of(mirror, &here, &there) };
+        Ok(Judged { columns, findings })
+    }
+
     /// The schema fingerprint as it is now.
     ///
     /// # Errors
     /// When a database cannot be reached.
     pub async fn fingerprint_now(mirror: &Mirror, source: &Database, target: &Database) -> Result<String> {
-        let (read_source, read_target) = (plain_sources(mirror), targets(mirror));
-        let (here, there) = futures::try_join!(
-            catalog::read(source, &mirror.source.table, &mirror.source.columns, &read_source),
-            catalog::read(target, &mirror.target.table, &mirror.target.columns, &read_target),
-        )?;
+        let (here, there) = ends(mirror, source, target).await?;
         Ok(fingerprint(mirror, &here, &there))
     }
 
@@ -173,6 +177,15 @@ impl Columns {
             fingerprint: fingerprint(mirror, here, there),
         })
     }
+}
+
+/// Both catalogs, asked at the same time.
+async fn ends(mirror: &Mirror, source: &Database, target: &Database) -> Result<(End, End)> {
+    let (read_source, read_target) = (plain_sources(mirror), targets(mirror));
+    futures::try_join!(
+        catalog::read(source, &mirror.source.table, &mirror.source.columns, &read_source),
+        catalog::read(target, &mirror.target.table, &mirror.target.columns, &read_target),
+    )
 }
 
 fn fingerprint(mirror: &Mirror, here: &End, there: &End) -> String {
