@@ -95,7 +95,7 @@ fn log_row(row: &sqlx::postgres::PgRow, width: usize) -> Result<LogRow> {
     let xid: &str = row.get("xid");
     let xid = xid.parse().map_err(|_| Error::new(ErrorKind::Sql, "the key log holds an xid that is no number"))?;
     let entry = match row.get::<&str, _>("op") {
-        "d" | "u" => Key::from_columns(row.get("keys"), width).map_or(Entry::Unknown, Entry::Keys),
+        "d" | "u" | "i" => Key::from_columns(row.get("keys"), width).map_or(Entry::Unknown, Entry::Keys),
         "t" | "s" => Entry::Marker,
         _ => Entry::Unknown,
     };
