@@ -296,8 +296,9 @@ impl Engine {
     pub async fn set_state(&self, names: &[String], state: State, from_now: bool) -> Result<Vec<StateChange>> {
         let chosen = self.named(names)?;
         if state == State::Active {
-            let wanted = self.inner.all.iter().filter(|d| names.contains(&d.declaration().name));
-            refuse(&plan::plan(self.databases(), wanted).await?, Finding::forbids_work)?;
+            let wanted = |d: &&Arc<dyn Definition>| names.contains(&d.declaration().name);
+            let wanted: Vec<Arc<dyn Definition>> = self.inner.all.iter().filter(wanted).cloned().collect();
+            refuse(&plan::plan(self.databases(), &wanted).await?, Finding::forbids_work)?;
         }
         let mut changes = Vec::new();
         for definition in chosen {

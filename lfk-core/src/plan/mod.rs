@@ -26,10 +26,7 @@ use crate::error::{Error, Result};
 use crate::report::{Plan, Planned, PlannedDefinition};
 
 /// Plans every definition; what is wrong with one does not hide what is wrong with another.
-pub(crate) async fn plan<'a>(
-    databases: &[Database],
-    definitions: impl IntoIterator<Item = &'a Arc<dyn Definition>>,
-) -> Result<Plan> {
+pub(crate) async fn plan(databases: &[Database], definitions: &[Arc<dyn Definition>]) -> Result<Plan> {
     let mut plan = Plan::default();
     for definition in definitions {
         let planned = definition.plan(databases).await;
