@@ -6,6 +6,7 @@
 
 #[cfg(feature = "sabotage")]
 mod as_role;
+mod cursors;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::report::{
     Status,
 };
 use crate::retry::RetryPolicy;
+use crate::store::CursorStore;
 use crate::{capture, drain, plan, set_aside, states, status};
 
 /// The wait between two attempts at a key grows up to this in a running engine.
@@ -54,6 +56,7 @@ pub struct Builder {
     retention: Duration,
     points: Points,
     log_sql: LogSql,
+    cursor_store: Option<Arc<dyn CursorStore>>,
 }
 
 /// The engine. Cheap to clone; all clones are one engine and share its limits.
@@ -72,6 +75,7 @@ struct Inner {
     retention: Duration,
     points: Points,
     log_sql: LogSql,
+    cursor_store: Option<Arc<dyn CursorStore>>,
 }
 
 /// A running engine. Dropping it stops the work as a crash would: leases run out by themselves.
@@ -91,6 +95,7 @@ impl Default for Builder {
             retention: DEFAULT_RETENTION,
             points: Points::default(),
             log_sql: LogSql::default(),
+            cursor_store: None,
         }
     }
 }
@@ -199,6 +204,7 @@ impl Builder {
                 retention: self.retention,
                 points: self.points,
                 log_sql: self.log_sql,
+                cursor_store: self.cursor_store,
             }),
         })
     }

@@ -24,6 +24,7 @@ mod set_aside;
 mod signals;
 mod states;
 mod status;
+mod store;
 mod sweep;
 mod worker;
 
@@ -36,6 +37,10 @@ pub use report::{
     Concern, DefinitionStatus, Drained, Finding, Installed, Plan, PlannedDefinition, SetAsideChange, SetAsideFilter,
     SetAsideKey, SetAsideList, StateChange, Status, WorkerStatus,
 };
+
+#[cfg(feature = "redis")]
+pub use store::RedisStore;
+pub use store::{CursorStore, MemoryStore, PostgresStore, Stored};
 
 #[cfg(feature = "sabotage")]
 pub mod sabotage;

@@ -10,6 +10,7 @@ mod plan;
 mod retry;
 mod ring;
 mod session;
+mod store;
 mod sweep;
 
 pub use admin::*;
@@ -22,4 +23,5 @@ pub use plan::*;
 pub use retry::*;
 pub use ring::*;
 pub use session::*;
+pub use store::*;
 pub use sweep::*;
