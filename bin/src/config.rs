@@ -1,5 +1,6 @@
 //! The file `lfk.toml`: what is in it, or everything that is wrong with it, each with line and column.
 
+pub(crate) mod cursors;
 mod definition;
 mod document;
 mod problem;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use lfk_core::{Database, Engine, Limits, LooseForeignKey, Pooler};
 use toml::de::{DeTable, DeValue};
 
+use crate::config::cursors::Cursors;
 use crate::config::document::{Section, kind_of};
 use crate::config::problem::Problems;
 use crate::exit::{Complaint, Exit, Failure};
@@ -25,13 +27,14 @@ const FORMAT: u32 = 1;
 /// Where the environment names another file than `lfk.toml`.
 const PATH_VARIABLE: &str = "LFK_CONFIG";
 
-/// A configuration that was read without a mistake. It keeps no URL: those are inside the databases' pools.
+/// A configuration that was read without a mistake. It keeps no URL: those are inside the databases' pools and the store.
 #[derive(Debug)]
 pub(crate) struct Config {
     /// The file as it was named.
     pub(crate) file: String,
     pub(crate) databases: Vec<Database>,
     pub(crate) definitions: Vec<LooseForeignKey>,
+    pub(crate) cursors: Cursors,
 }
 
 /// What a variable of the environment holds.
@@ -59,18 +62,22 @@ impl Config {
         let databases = databases(&top, &mut problems);
         let known: Vec<&str> = top.table("database").map_or_else(Vec::new, |section| section.keys());
         let definitions = definition::all(&top, &known, &mut problems);
+        let cursors = cursors::read(&top, &mut problems);
         if let Some((key, _)) = top.entry("mirror") {
             let hint = "remove [[mirror]], or use a version of lfk that keeps mirrors";
             problems.add(key, "this version of lfk does not support mirrors yet".to_owned(), Some(hint.to_owned()));
         }
-        top.refuse_unknown(&["format", "database", "loose_foreign_key", "mirror"], &mut problems);
+        top.refuse_unknown(&["format", "database", "loose_foreign_key", "mirror", "cursors", "redis"], &mut problems);
         problems.none_so_far()?;
-        Ok(Self { file: file.to_owned(), databases, definitions })
+        Ok(Self { file: file.to_owned(), databases, definitions, cursors })
     }
 
     /// The engine for it. No network is touched.
     pub(crate) fn engine(self) -> Result<Engine, Failure> {
-        let builder = self.databases.into_iter().fold(Engine::builder(), lfk_core::Builder::database);
+        let mut builder = self.databases.into_iter().fold(Engine::builder(), lfk_core::Builder::database);
+        if let Some(store) = self.cursors.store {
+            builder = builder.cursor_store(store);
+        }
         Ok(builder.definitions(self.definitions).build()?)
     }
 }

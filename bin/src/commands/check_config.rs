@@ -17,6 +17,7 @@ struct Read {
     file: String,
     databases: Vec<ReadDatabase>,
     loose_foreign_keys: Vec<ReadDefinition>,
+    cursors: ReadCursors,
 }
 
 #[derive(Debug, Serialize)]
@@ -37,11 +38,19 @@ struct ReadDefinition {
     condition: BTreeMap<String, String>,
 }
 
+#[derive(Debug, Serialize)]
+struct ReadCursors {
+    store: &'static str,
+    /// What names in Redis begin with.
+    prefix: Option<String>,
+}
+
 pub(super) fn run(config: Config, format: Format) -> Outcome {
     let read = Read {
         file: config.file.clone(),
         databases: config.databases.iter().map(database).collect(),
         loose_foreign_keys: config.definitions.iter().map(definition).collect(),
+        cursors: ReadCursors { store: config.cursors.kind.as_str(), prefix: config.cursors.prefix.clone() },
     };
     // The engine may know more reasons to refuse.
     config.engine()?;
@@ -79,12 +88,15 @@ fn text(read: &Read) -> String {
         let condition: Vec<String> = d.condition.iter().map(|(c, v)| format!("{c} = {v:?}")).collect();
         vec![d.name.clone(), d.parent.clone(), d.child.clone(), d.on_delete.clone(), condition.join(", ")]
     });
+    let prefix = read.cursors.prefix.as_ref().map(|prefix| format!(", prefix {prefix:?}"));
     format!(
-        "{}: ok, {} and {}\n\n{}\n{}",
+        "{}: ok, {} and {}\n\n{}\n{}\ncursors of scans and checks: {}{}\n",
         read.file,
         output::plural(read.databases.len(), "database"),
         output::plural(read.loose_foreign_keys.len(), "loose foreign key"),
         output::table(&["DATABASE", "POOLER", ">ROWS/S", ">STATEMENTS/S"], databases.collect()),
         output::table(&["NAME", "PARENT", "CHILD", "ON DELETE", "WHERE"], definitions.collect()),
+        read.cursors.store,
+        prefix.unwrap_or_default(),
     )
 }
