@@ -1,5 +1,6 @@
 //! The file `lfk.toml`: what is in it, or everything that is wrong with it, each with line and column.
 
+pub(crate) mod cursors;
 mod definition;
 mod document;
 mod mirror;
@@ -16,6 +17,7 @@ use lfk_core::{Database, Engine, Limits, LooseForeignKey, Pooler};
 use lfk_mirror::{Mirror, Mirrors as _};
 use toml::de::{DeTable, DeValue};
 
+use crate::config::cursors::Cursors;
 use crate::config::document::{Section, kind_of};
 use crate::config::problem::Problems;
 use crate::exit::{Complaint, Exit, Failure};
@@ -27,7 +29,7 @@ const FORMAT: u32 = 1;
 /// Where the environment names another file than `lfk.toml`.
 const PATH_VARIABLE: &str = "LFK_CONFIG";
 
-/// A configuration that was read without a mistake. It keeps no URL: those are inside the databases' pools.
+/// A configuration that was read without a mistake. It keeps no URL: those are inside the databases' pools and the store.
 #[derive(Debug)]
 pub(crate) struct Config {
     /// The file as it was named.
@@ -35,6 +37,7 @@ pub(crate) struct Config {
     pub(crate) databases: Vec<Database>,
     pub(crate) definitions: Vec<LooseForeignKey>,
     pub(crate) mirrors: Vec<Mirror>,
+    pub(crate) cursors: Cursors,
 }
 
 /// What a variable of the environment holds.
@@ -64,14 +67,18 @@ impl Config {
         let definitions = definition::all(&top, &known, &mut problems);
         let taken: Vec<String> = definitions.iter().map(|d| d.name.clone()).collect();
         let mirrors = mirror::all(&top, &known, &taken, &mut problems);
-        top.refuse_unknown(&["format", "database", "loose_foreign_key", "mirror"], &mut problems);
+        let cursors = cursors::read(&top, &mut problems);
+        top.refuse_unknown(&["format", "database", "loose_foreign_key", "mirror", "cursors", "redis"], &mut problems);
         problems.none_so_far()?;
-        Ok(Self { file: file.to_owned(), databases, definitions, mirrors })
+        Ok(Self { file: file.to_owned(), databases, definitions, mirrors, cursors })
     }
 
     /// The engine for it. No network is touched.
     pub(crate) fn engine(self) -> Result<Engine, Failure> {
-        let builder = self.databases.into_iter().fold(Engine::builder(), lfk_core::Builder::database);
+        let mut builder = self.databases.into_iter().fold(Engine::builder(), lfk_core::Builder::database);
+        if let Some(store) = self.cursors.store {
+            builder = builder.cursor_store(store);
+        }
         Ok(builder.definitions(self.definitions).mirrors(self.mirrors).build()?)
     }
 }

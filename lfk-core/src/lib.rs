@@ -25,6 +25,7 @@ mod set_aside;
 mod signals;
 mod states;
 mod status;
+mod store;
 mod sweep;
 mod worker;
 
@@ -37,6 +38,10 @@ pub use report::{
     Concern, DefinitionStatus, Drained, Finding, Installed, Plan, PlannedDefinition, PlannedMirror, SetAsideChange,
     SetAsideFilter, SetAsideKey, SetAsideList, StateChange, Status, WorkerStatus,
 };
+
+#[cfg(feature = "redis")]
+pub use store::RedisStore;
+pub use store::{CursorStore, MemoryStore, PostgresStore, Stored};
 
 /// What the other crates of lfk are made of. No part of the interface: it changes without notice.
 #[doc(hidden)]

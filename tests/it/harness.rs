@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use lfk_tests::{Cli, Cluster, Mode, Pair, Proxy, Role, TestDb, eventually, is_running};
+use lfk_tests::{Cli, Cluster, Mode, Pair, Proxy, Redis, Role, TestDb, eventually, is_running};
 use sqlx::{Connection as _, PgConnection};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -179,6 +179,11 @@ async fn a_dropped_cluster_leaves_nothing() -> Result<()> {
     assert!(!homes.iter().any(|home| home.exists()));
     assert!(!is_running(pid));
     assert!(!segments.iter().any(|id| segment_exists(id)));
+    let redis = Redis::start(&[]).await?;
+    let (home, pid) = (redis.home().to_owned(), redis.pid());
+    assert!(home.exists() && is_running(pid));
+    drop(redis);
+    assert!(!home.exists() && !is_running(pid));
     Ok(())
 }
 
@@ -200,22 +205,27 @@ async fn a_killed_test_process_leaves_nothing() -> Result<()> {
     let mut said =
         output.lines().map_while(Result::ok).filter_map(|line| line.strip_prefix("held: ").map(String::from));
     let (home, pid) = (PathBuf::from(said.next().context("no home")?), said.next().context("no pid")?.parse()?);
+    let redis: u32 = said.next().context("no Redis")?.parse()?;
     let segment = segment(&home)?;
-    assert!(home.exists() && is_running(pid));
+    assert!(home.exists() && is_running(pid) && is_running(redis));
 
     child.kill()?;
     child.wait()?;
 
     let run = home.parent().context("the home is a root")?;
     eventually("the folder of the run is removed", SOON, async || Ok(!run.exists())).await?;
-    eventually("the server ends", SOON, async || Ok(!is_running(pid))).await?;
+    eventually("the servers end", SOON, async || Ok(!is_running(pid) && !is_running(redis))).await?;
     assert!(!segment_exists(&segment));
     Ok(())
 }
 
 async fn hold_a_cluster() -> Result<()> {
     let cluster = Cluster::start().await?;
-    println!("\nheld: {}\nheld: {}", cluster.home().display(), cluster.pid().context("it does not run")?);
+    let redis = Redis::start(&[]).await?;
+    // A signal of the kernel alone would not end one that is stopped.
+    let _frozen = redis.freeze()?;
+    let pid = cluster.pid().context("it does not run")?;
+    println!("\nheld: {}\nheld: {pid}\nheld: {}", cluster.home().display(), redis.pid());
     std::future::pending().await
 }
 

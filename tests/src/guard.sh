@@ -10,7 +10,7 @@ for signal in QUIT KILL; do
     patience=100
     while [ "$patience" -gt 0 ]; do
         left=
-        for file in "$1"/*/pg/postmaster.pid; do
+        for file in "$1"/*/pg/postmaster.pid "$1"/*/redis.pid; do
             [ -f "$file" ] || continue
             pid=$(head -n 1 "$file")
             ours "$1" "$pid" || continue

@@ -53,11 +53,19 @@ impl Proxy {
     /// # Errors
     /// When no port is free.
     pub async fn in_front_of(cluster: &Cluster) -> Result<Self> {
+        Self::before(cluster.port()).await
+    }
+
+    /// Starts a proxy before any port of 127.0.0.1, in mode [`Mode::Pass`].
+    ///
+    /// # Errors
+    /// When no port is free.
+    pub async fn before(server: u16) -> Result<Self> {
         let (port, listener) = listen_somewhere()?;
         let mode = watch::Sender::new(Mode::Pass);
         let shared = Arc::new(Shared { mode, lost: AtomicU64::new(0), accepted: AtomicU64::new(0) });
         let (report, listening) = watch::channel(true);
-        let task = tokio::spawn(accept(port, listener, cluster.port(), Arc::clone(&shared), report));
+        let task = tokio::spawn(accept(port, listener, server, Arc::clone(&shared), report));
         Ok(Self { port, shared, listening, task })
     }
 

@@ -19,6 +19,7 @@ struct Read {
     databases: Vec<ReadDatabase>,
     loose_foreign_keys: Vec<ReadDefinition>,
     mirrors: Vec<ReadMirror>,
+    cursors: ReadCursors,
 }
 
 #[derive(Debug, Serialize)]
@@ -51,12 +52,20 @@ struct ReadMirror {
     repair: bool,
 }
 
+#[derive(Debug, Serialize)]
+struct ReadCursors {
+    store: &'static str,
+    /// What names in Redis begin with.
+    prefix: Option<String>,
+}
+
 pub(super) fn run(config: Config, format: Format) -> Outcome {
     let read = Read {
         file: config.file.clone(),
         databases: config.databases.iter().map(database).collect(),
         loose_foreign_keys: config.definitions.iter().map(definition).collect(),
         mirrors: config.mirrors.iter().map(mirror).collect(),
+        cursors: ReadCursors { store: config.cursors.kind.as_str(), prefix: config.cursors.prefix.clone() },
     };
     // The engine may know more reasons to refuse.
     config.engine()?;
@@ -105,6 +114,7 @@ fn text(read: &Read) -> String {
         let condition: Vec<String> = d.condition.iter().map(|(c, v)| format!("{c} = {v:?}")).collect();
         vec![d.name.clone(), d.parent.clone(), d.child.clone(), d.on_delete.clone(), condition.join(", ")]
     });
+    let prefix = read.cursors.prefix.as_ref().map(|prefix| format!(", prefix {prefix:?}"));
     let mut text = format!(
         "{}: ok, {}, {} and {}\n\n{}",
         read.file,
@@ -125,5 +135,6 @@ fn text(read: &Read) -> String {
         text.push('\n');
         text.push_str(&output::table(&["MIRROR", "SOURCE", "TARGET", "COLUMNS", "WHERE"], mirrors.collect()));
     }
+    text.push_str(&format!("\ncursors of scans and checks: {}{}\n", read.cursors.store, prefix.unwrap_or_default()));
     text
 }

@@ -264,3 +264,60 @@ fn names_that_are_not_configured_are_refused_and_no_name_means_all() {
     let none = read(HEAD).unwrap().engine().unwrap();
     assert_eq!(chosen(&none, &[]).unwrap_err().exit, Exit::Usage);
 }
+
+#[test]
+fn cursors_are_kept_in_postgres_unless_the_file_says_otherwise() {
+    let read = |rest: &str| read(&format!("{HEAD}{rest}")).unwrap().cursors;
+    for (rest, store) in [
+        ("", "postgres"),
+        ("[cursors]", "postgres"),
+        ("[cursors]\nstore = \"postgres\"", "postgres"),
+        ("[cursors]\nstore = \"memory\"", "memory"),
+    ] {
+        let cursors = read(rest);
+        assert_eq!(cursors.kind.as_str(), store, "{rest}");
+        assert_eq!(cursors.store.is_some(), store != "postgres", "{rest}");
+    }
+}
+
+#[cfg(feature = "redis")]
+#[test]
+fn redis_is_read_with_its_prefix_and_never_shown() {
+    let redis = "[redis]\nurl = \"redis://u:hunter2@localhost/3\"";
+    let config = read(&format!("{HEAD}{redis}\nprefix = \"shop\"\n[cursors]\nstore = \"redis\"")).unwrap();
+    assert_eq!(config.cursors.prefix.as_deref(), Some("shop"));
+    assert!(config.cursors.store.is_some() && !format!("{config:?}").contains("hunter2"), "{config:?}");
+    // It may be configured and not used for cursors.
+    let config = read(&format!("{HEAD}{redis}")).unwrap();
+    assert_eq!((config.cursors.kind.as_str(), config.cursors.prefix), ("postgres", None));
+}
+
+#[test]
+fn cursors_in_a_redis_that_is_not_configured_are_refused() {
+    let said = one("[cursors]\nstore = \"redis\"");
+    assert_says(&said, "7:9", &["[redis]", "url = \"${REDIS_URL}\"", "PostgreSQL"]);
+}
+
+#[cfg(feature = "redis")]
+#[test]
+fn mistakes_in_redis_and_cursors_are_told_with_their_place() {
+    assert_says(&one("[cursors]\nstore = \"hunter2\""), "7:9", &["no such store", "\"postgres\", \"redis\" or"]);
+    assert_says(&one("[cursors]\nstor = \"redis\""), "7:1", &["`stor`", "did you mean `store`"]);
+    assert_says(&one("[cursor]\nstore = \"redis\""), "6:2", &["`cursor`", "did you mean `cursors`"]);
+    assert_says(&complaints_about(&format!("cursors = 3\n{HEAD}"))[0], "1:11", &["a number, not a table", "[cursors]"]);
+    let redis = |rest: &str| one(&format!("[redis]\n{rest}"));
+    assert_says(&redis(""), "6:2", &["`url` is missing in `redis`", "REDIS_URL"]);
+    assert_says(&redis("url = \"${NONE}\""), "7:7", &["NONE is not set"]);
+    assert_says(&redis("url = \"redis://h\"\npassword = \"hunter2\""), "8:1", &["`password`"]);
+    assert_says(&redis("url = \"redis://h\"\nprefix = \"\""), "8:10", &["prefix"]);
+    for url in ["${BAD_URL}", "redis://u:hunter2@h:port", "redis://u:hunter#2@h", "rediss://u:hunter2@h#insecure"] {
+        assert_says(&redis(&format!("url = \"{url}\"")), "7:7", &["the url of Redis", "redis://user:password@host"]);
+    }
+}
+
+#[cfg(not(feature = "redis"))]
+#[test]
+fn a_binary_without_redis_says_so() {
+    let said = one("[redis]\nurl = \"redis://u:hunter2@localhost\"\n[cursors]\nstore = \"redis\"");
+    assert_says(&said, "6:2", &["built without Redis", "remove [redis]", "feature `redis`"]);
+}

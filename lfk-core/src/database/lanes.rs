@@ -24,7 +24,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// All connections to one database.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Lanes {
     options: Arc<PgConnectOptions>,
     pooler: Pooler,
@@ -182,4 +182,24 @@ fn direct(options: &PgConnectOptions) -> PgConnectOptions {
 /// Nothing that a pooler would have to keep for each of its clients.
 fn pooled(options: &PgConnectOptions) -> PgConnectOptions {
     options.clone().extra_float_digits(None)
+}
+
+impl std::fmt::Debug for Lanes {
+    /// Without the options: the driver shows the password in them.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lanes").field("pooler", &self.pooler).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Database, Engine};
+
+    #[test]
+    fn what_is_shown_for_debugging_holds_no_password() {
+        let database = Database::connect_lazy("main", "postgres://u:hunter2@127.0.0.1:1/d").unwrap();
+        let engine = Engine::builder().database(database.clone()).build().unwrap();
+        let said = format!("{database:?} {engine:?}");
+        assert!(said.contains("main") && !said.contains("hunter2"), "{said}");
+    }
 }

@@ -12,6 +12,7 @@ mod plan;
 mod retry;
 mod ring;
 mod session;
+mod store;
 mod sweep;
 
 pub use admin::*;
@@ -26,4 +27,5 @@ pub use plan::*;
 pub use retry::*;
 pub use ring::*;
 pub use session::*;
+pub use store::*;
 pub use sweep::*;
