@@ -14,6 +14,7 @@ mod check_classes;
 mod check_columns;
 mod check_find;
 mod check_lag;
+mod check_repair;
 mod check_resume;
 mod check_support;
 mod check_traps;

@@ -178,7 +178,9 @@ impl<'a> Walk<'a> {
         // Rows too many, and rows of a source row that does not count, are found on the way back, and only these: the values
         // were compared on the way there.
         let reverse = self.position.reverse;
-        let differs = |mine: Option<i64>, other: Option<i64>| if reverse { other.is_none() } else { mine.is_some() && mine != other };
+        let differs = |mine: Option<i64>, other: Option<i64>| {
+            if reverse { other.is_none() } else { mine.is_some() && mine != other }
+        };
         let both = rows.into_iter().zip(there);
         chunk.suspects = both.filter(|(row, other)| differs(row.hash, *other)).map(|(row, _)| row.key).collect();
         Ok((chunk, last))
