@@ -1,11 +1,22 @@
 #![doc = include_str!("../README.md")]
 
+mod check;
 mod columns;
 mod definition;
 mod engine;
 mod plan;
 mod sync;
 
+pub use check::{
+    Confirmed, Cursor, CursorStore, Method, Options, Progress, Repaired, Report, Sample, Stopped, Stored, Tell,
+    Unverifiable, check,
+};
 pub use columns::{Columns, Forms, Judged, KeyColumn, KeyKind, Order, Side, ValueColumn};
 pub use definition::{Column, Mirror, Value};
 pub use engine::{Fill, Mirrors, begin_backfill, fill_of};
+
+/// What tests and the other crates of lfk use. No part of the interface: it changes without notice.
+#[doc(hidden)]
+pub mod parts {
+    pub use crate::check::{Probe, Sandwich, Seen, Verdict, Verdicts};
+}

@@ -28,6 +28,7 @@ SELECT r.oid::int8 AS table_id, r.relkind::text AS table_kind, a.attname::text A
        CASE WHEN y.typcategory = 'A' THEN e.typname::text END AS element,
        (SELECT p.proname::text FROM pg_proc p WHERE p.oid = y.typsend AND p.pronamespace = 'pg_catalog'::regnamespace) AS send,
        a.attnotnull AS not_null, COALESCE(l.collisdeterministic, true) AS deterministic,
+       CASE WHEN l.collname <> 'default' THEN quote_ident(ln.nspname) || '.' || quote_ident(l.collname) END AS collation,
        has_column_privilege(r.oid, a.attnum, 'SELECT') AS may_select,
        CASE WHEN l.oid IS NULL THEN NULL
             WHEN l.collprovider = 'd' AND s.provider = 'c' AND s.collate IN ('C', 'POSIX') THEN concat_ws(' ', 'C', s.encoding)
@@ -40,5 +41,5 @@ SELECT r.oid::int8 AS table_id, r.relkind::text AS table_kind, a.attname::text A
   LEFT JOIN (base b JOIN pg_type y ON y.oid = b.typid AND y.typtype <> 'd' JOIN pg_namespace n ON n.oid = y.typnamespace)
     ON b.attnum = a.attnum
   LEFT JOIN pg_type e ON e.oid = y.typelem
-  LEFT JOIN pg_collation l ON l.oid = a.attcollation
+  LEFT JOIN (pg_collation l JOIN pg_namespace ln ON ln.oid = l.collnamespace) ON l.oid = a.attcollation
   LEFT JOIN LATERAL (SELECT to_jsonb(l) AS body) j ON true

@@ -169,6 +169,7 @@ async fn every_beginning_of_a_transaction_says_all_it_needs() -> Result<()> {
     for (name, begin, writes) in [
         ("log", statements::BEGIN_LOG, true),
         ("recheck", statements::BEGIN_RECHECK, false),
+        ("check", statements::BEGIN_CHECK, false),
         ("write", statements::BEGIN_WRITE, true),
         ("admin", statements::BEGIN_ADMIN, true),
     ] {

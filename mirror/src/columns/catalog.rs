@@ -31,6 +31,8 @@ pub(super) struct Found {
     pub may_select: bool,
     /// How texts are sorted: equal on two servers means sorted alike. Absent for types without collations.
     pub sorted: Option<String>,
+    /// The collation's name with its schema, unless it is the database's own.
+    pub collation: Option<String>,
 }
 
 /// What is known of the key of one side.
@@ -110,6 +112,7 @@ fn column(row: &PgRow) -> Option<Found> {
         deterministic: row.get("deterministic"),
         may_select: row.get("may_select"),
         sorted: row.get("sorted"),
+        collation: row.get("collation"),
     })
 }
 

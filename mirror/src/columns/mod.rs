@@ -61,6 +61,8 @@ pub struct KeyColumn {
     pub target: Ident,
     /// What keys are cast to wherever they are compared.
     pub kind: KeyKind,
+    /// The collation of the source's column by its name in SQL, where it is not the database's own.
+    pub collation: Option<String>,
     /// How it is read in the source.
     pub in_source: Forms,
     /// How it is read in the target.
@@ -163,8 +165,7 @@ impl Columns {
     /// Nothing when a column is missing, which the judges have said.
     fn made_of(mirror: &Mirror, here: &End, there: &End) -> Option<Self> {
         let keys = mirror.source.columns.iter().zip(&mirror.target.columns);
-        let keys: Option<Vec<KeyColumn>> =
-            keys.map(|(s, t)| Some(key_column(s, t, KeyKind::of(here.column(s)?)?))).collect();
+        let keys: Option<Vec<KeyColumn>> = keys.map(|(s, t)| key_column(s, t, here.column(s)?)).collect();
         let values: Option<Vec<ValueColumn>> =
             mirror.columns.iter().map(|c| value_column(&c.target, &c.value, here, there)).collect();
         Some(Self {
@@ -225,7 +226,9 @@ pub(crate) fn cast(value: impl Into<Piece>, to: &str) -> Sql {
     fragment::CAST.render(&[("value", value.into()), ("type", Piece::Sql(to.to_owned()))])
 }
 
-fn key_column(source: &Ident, target: &Ident, kind: KeyKind) -> KeyColumn {
+fn key_column(source: &Ident, target: &Ident, found: &Found) -> Option<KeyColumn> {
+    let kind = KeyKind::of(found)?;
+    let collation = found.collation.clone().filter(|_| kind == KeyKind::Text);
     let forms = |side, name| {
         let value = of_column(side, name);
         let typed = cast(value.clone(), &format!("pg_catalog.{}", kind.type_name()));
@@ -237,7 +240,7 @@ fn key_column(source: &Ident, target: &Ident, kind: KeyKind) -> KeyColumn {
         Forms { text: cast(value.clone(), "pg_catalog.text"), hash: hash(&typed, &hashed), value }
     };
     let (in_source, in_target) = (forms(Side::Source, source), forms(Side::Target, target));
-    KeyColumn { source: source.clone(), target: target.clone(), kind, in_source, in_target }
+    Some(KeyColumn { source: source.clone(), target: target.clone(), kind, collation, in_source, in_target })
 }
 
 fn value_column(target: &Ident, value: &Value, here: &End, there: &End) -> Option<ValueColumn> {

@@ -119,6 +119,7 @@ mod tests {
             deterministic: true,
             may_select: true,
             sorted: None,
+            collation: None,
         }
     }
 

@@ -14,6 +14,32 @@ pub const CHECK_TRY_TABLE: Template = Template(include_str!("../../check/try_tab
 pub const CHECK_TRY_EXPRESSION: Template = Template(include_str!("../../check/try_expression.sql"));
 /// Lets the server judge how values are read.
 pub const CHECK_TRY_ROWS: Template = Template(include_str!("../../check/try_rows.sql"));
+/// The digest of a chunk by a single integer key.
+pub const CHECK_DIGEST_MAX: Template = Template(include_str!("../../check/digest_max.sql"));
+/// The digest of a chunk by any key.
+pub const CHECK_DIGEST_ANY: Template = Template(include_str!("../../check/digest_any.sql"));
+/// The rows of a chunk.
+pub const CHECK_LIST_ROWS: Template = Template(include_str!("../../check/list_rows.sql"));
+/// The hashes of given rows.
+pub const CHECK_HASH_KEYS: Template = Template(include_str!("../../check/hash_keys.sql"));
+/// Which key comes first.
+pub const CHECK_COMPARE_KEYS: Template = Template(include_str!("../../check/compare_keys.sql"));
+/// Keys at the source, and what is pending.
+pub const CHECK_LOOK_SOURCE: Template = Template(include_str!("../../check/look_source.sql"));
+/// Keys at the target.
+pub const CHECK_LOOK_TARGET: Template = Template(include_str!("../../check/look_target.sql"));
+/// The hash of a fixed row.
+pub const CHECK_PROBE_HASH: &str = include_str!("../../check/probe_hash.sql");
+/// How far the sync has come.
+pub const CHECK_READ_PROGRESS: &str = include_str!("../../check/read_progress.sql");
+/// What is committed now.
+pub const CHECK_CURRENT_SNAPSHOT: &str = include_str!("../../check/current_snapshot.sql");
+/// Which database this is.
+pub const CHECK_READ_END: &str = include_str!("../../check/read_end.sql");
+/// Hands keys to the sync.
+pub const CHECK_HAND_OVER: &str = include_str!("../../check/hand_over.sql");
+/// Keys that still wait for the sync.
+pub const CHECK_COUNT_HANDED: &str = include_str!("../../check/count_handed.sql");
 
 /// Fragments that fit into the holes of these statements.
 pub mod check_fragment {
@@ -27,4 +53,34 @@ pub mod check_fragment {
     pub const SEND: Template = Template(include_str!("../../check/send.sql"));
     /// A text byte by byte.
     pub const BY_BYTES: Template = Template(include_str!("../../check/by_bytes.sql"));
+    /// The next rows of one side.
+    pub const NEXT_ROWS: Template = Template(include_str!("../../check/next_rows.sql"));
+    /// The hash of a row.
+    pub const HASH_EXTENDED: Template = Template(include_str!("../../check/hash_extended.sql"));
+    /// The hash of a row, independent of the server.
+    pub const HASH_SHA: Template = Template(include_str!("../../check/hash_sha.sql"));
+    /// What stands for the values of a row.
+    pub const ROW_DIGEST: Template = Template(include_str!("../../check/row_digest.sql"));
+    /// Up to a key.
+    pub const UP_TO: Template = Template(include_str!("../../check/up_to.sql"));
+    /// A text in a collation.
+    pub const COLLATED: Template = Template(include_str!("../../check/collated.sql"));
+    /// A value under a name.
+    pub const NAMED: Template = Template(include_str!("../../check/named.sql"));
+    /// A column of the key asked for.
+    pub const COLUMN_EQUALS: Template = Template(include_str!("../../check/column_equals.sql"));
+    /// A name.
+    pub const BARE: Template = Template(include_str!("../../check/bare.sql"));
+    /// Backwards.
+    pub const DESCENDING: Template = Template(include_str!("../../check/descending.sql"));
+    /// Keys in rows of the log.
+    pub const LOGGED_KEYS: Template = Template(include_str!("../../check/logged_keys.sql"));
+    /// Composite keys in rows of the log.
+    pub const LOGGED_COMPOSITES: Template = Template(include_str!("../../check/logged_composites.sql"));
+    /// A column of the position of a sweep.
+    pub const SWEPT_COLUMN: Template = Template(include_str!("../../check/swept_column.sql"));
+    /// A key column as text.
+    pub const KEY_TEXT: Template = Template(include_str!("../../check/key_text.sql"));
+    /// A key column.
+    pub const KEY_OF: Template = Template(include_str!("../../check/key_of.sql"));
 }

@@ -1,0 +1,159 @@
+//! Where a pass stands, kept in a cursor store between its parts. A position that is lost means to start again.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use lfk_core::Result;
+use lfk_core::parts::Key;
+use serde::{Deserialize, Serialize};
+
+use super::report::Confirmed;
+use super::walk::Position;
+
+/// A store of named positions.
+pub trait CursorStore: std::fmt::Debug + Send + Sync {
+    /// What is kept under a name.
+    fn load<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Stored>>>;
+
+    /// Keeps a value if the version there is `expected`, and answers with its own. `None`: somebody else moved it.
+    fn save<'a>(&'a self, name: &'a str, value: &'a str, expected: Option<u64>) -> BoxFuture<'a, Result<Option<u64>>>;
+
+    /// Drops what is kept under a name.
+    fn forget<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>>;
+}
+
+/// What a [`CursorStore`] keeps under a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// As it was saved.
+    pub value: String,
+    /// To be given to the next [`CursorStore::save`].
+    pub version: u64,
+}
+
+/// Most bytes of open keys in a stored state; a store takes 64 KiB.
+const OPEN_BYTES: usize = 32 * 1024;
+
+/// Where a pass stands.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct State {
+    pub(crate) seed: i64,
+    /// Which schema it compares: under another one it begins anew.
+    pub(crate) schema: u64,
+    pub(crate) position: Position,
+    pub(crate) checked_rows: i64,
+    pub(crate) read_rows: i64,
+    pub(crate) chunks: i64,
+    pub(crate) confirmed: Confirmed,
+    pub(crate) not_yet: i64,
+    pub(crate) quarantined: i64,
+    pub(crate) seconds: f64,
+    #[serde(default)]
+    pub(crate) alarm: bool,
+    /// Keys before the position that take another look.
+    #[serde(default)]
+    pub(crate) open: Vec<Vec<String>>,
+}
+
+impl State {
+    /// Notes keys before the position that take another look. `false`: they do not fit, and the position must not be kept.
+    pub(crate) fn keep_open<'a>(&mut self, keys: impl Iterator<Item = &'a Key>) -> bool {
+        let mut bytes = 0;
+        self.open.clear();
+        for key in keys {
+            // Escaped, a byte of a text may take six.
+            bytes += key.0.iter().map(|column| 6 * column.len() + 3).sum::<usize>() + 3;
+            if bytes > OPEN_BYTES {
+                self.open.clear();
+                return false;
+            }
+            self.open.push(key.0.clone());
+        }
+        true
+    }
+}
+
+/// A number that stands for a schema fingerprint.
+pub(crate) fn schema_number(fingerprint: &str) -> u64 {
+    // FNV-1a: the same in every version of this program.
+    fingerprint
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// A name in a store.
+#[derive(Debug, Clone)]
+pub struct Cursor {
+    store: Arc<dyn CursorStore>,
+    name: String,
+    version: Option<u64>,
+    /// Somebody else writes under this name: it is theirs.
+    lost: bool,
+}
+
+impl Cursor {
+    /// A check by hand and the checks of the daemon use different names.
+    #[must_use]
+    pub fn new(store: Arc<dyn CursorStore>, name: impl Into<String>) -> Self {
+        Self { store, name: name.into(), version: None, lost: false }
+    }
+
+    /// What is stored, if it can be read and is of this schema.
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub(crate) async fn load(&mut self, schema: u64) -> Result<Option<State>> {
+        let Some(stored) = self.store.load(&self.name).await? else { return Ok(None) };
+        self.version = Some(stored.version);
+        // What another version wrote, or under another schema, is as good as lost.
+        Ok(serde_json::from_str::<State>(&stored.value).ok().filter(|state| state.schema == schema))
+    }
+
+    /// Keeps a state. Two at once are harmless: the second one to save keeps nothing from then on.
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub(crate) async fn save(&mut self, state: &State) -> Result<()> {
+        if self.lost {
+            return Ok(());
+        }
+        let Ok(value) = serde_json::to_string(state) else { return Ok(()) };
+        match self.store.save(&self.name, &value, self.version).await? {
+            Some(version) => self.version = Some(version),
+            None => self.lost = true,
+        }
+        Ok(())
+    }
+
+    /// The pass has ended.
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub(crate) async fn forget(&mut self) -> Result<()> {
+        if self.lost { Ok(()) } else { self.store.forget(&self.name).await }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn m07_open_keys_that_do_not_fit_keep_the_position_back() {
+        let mut state = State::default();
+        let keys: Vec<Key> = (0..100).map(|n| Key(vec![n.to_string(), "\u{1}".repeat(10)])).collect();
+        assert!(state.keep_open(keys.iter()));
+        assert_eq!(state.open.len(), 100);
+        assert!(serde_json::to_string(&state).unwrap().len() < OPEN_BYTES);
+        let many: Vec<Key> = (0..100_000).map(|n| Key(vec![n.to_string()])).collect();
+        assert!(!state.keep_open(many.iter()));
+    }
+
+    #[test]
+    fn m07_a_state_is_read_back_as_it_was() {
+        let position = Position { behind: Some(vec!["5".to_owned(), "a\"b".to_owned()]), ..Position::default() };
+        let state = State { position, seed: i64::MIN, schema: u64::MAX, ..State::default() };
+        let text = serde_json::to_string(&state).unwrap();
+        assert_eq!(serde_json::from_str::<State>(&text).unwrap(), state);
+    }
+}

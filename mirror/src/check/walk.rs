@@ -1,0 +1,281 @@
+//! The way through both tables, chunk by chunk: which keys look different. Nothing is proven here.
+//!
+//! Each side reads its own next rows behind the last key. The smaller of the two last keys bounds the chunk, so a row is in a
+//! chunk whichever side alone has it: before the first key of the other side, behind its last one, or in a gap.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use lfk_core::Result;
+use lfk_core::parts::Key;
+use serde::{Deserialize, Serialize};
+
+use super::Method;
+use super::ends::{Digest, Ends, Listed, Range, Sum};
+use super::sandwich::timed_out;
+use crate::{Order, Side};
+
+/// The fewest and the most rows that one statement reads.
+const FEWEST: i64 = 1_000;
+const MOST: i64 = 200_000;
+/// Below [`FEWEST`] only after a statement ran out of time.
+const FEWEST_EVER: i64 = 50;
+/// Where it begins.
+const FIRST: i64 = 20_000;
+/// A list of keys is sent to the other side.
+const MOST_BY_KEY: i64 = 20_000;
+/// Above this share of differing chunks a digest only costs.
+const MANY_DIFFER: f64 = 0.5;
+
+/// How far a pass has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Position {
+    /// The last key that is done; nothing: none yet.
+    pub(crate) behind: Option<Vec<String>>,
+    /// Where each side walks in its own order: the source is done, and the target is looked through for rows too many.
+    #[serde(default)]
+    pub(crate) reverse: bool,
+    /// Everything was looked at.
+    #[serde(default)]
+    pub(crate) done: bool,
+}
+
+/// A part of both tables that was compared.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Chunk {
+    /// Source rows that pass the filter.
+    pub(crate) rows: i64,
+    /// Source rows read.
+    pub(crate) read: i64,
+    /// Keys that looked different.
+    pub(crate) suspects: Vec<Key>,
+}
+
+/// The walk.
+#[derive(Debug)]
+pub(crate) struct Walk<'a> {
+    ends: &'a Ends,
+    pub(crate) position: Position,
+    method: Method,
+    limit: i64,
+    target: Duration,
+    fixed: bool,
+    /// How many of the last chunks differed, the latest counting most.
+    differing: f64,
+}
+
+impl<'a> Walk<'a> {
+    pub(crate) fn new(ends: &'a Ends, position: Position, method: Method, rows: Option<u32>, target: Duration) -> Self {
+        let limit = rows.map_or(FIRST, |rows| i64::from(rows.max(1)));
+        Self { ends, position, method, limit, target, fixed: rows.is_some(), differing: 0.0 }
+    }
+
+    /// Compares the next chunk and moves behind it.
+    ///
+    /// # Errors
+    /// When a database fails; then the position has not moved.
+    pub(crate) async fn next(&mut self) -> Result<Chunk> {
+        loop {
+            let begun = Instant::now();
+            match self.try_next().await {
+                Ok(chunk) => {
+                    self.differing = 0.75 * self.differing + if chunk.suspects.is_empty() { 0.0 } else { 0.25 };
+                    if !self.fixed {
+                        self.limit = next_limit(self.limit, begun.elapsed(), self.target);
+                    }
+                    return Ok(chunk);
+                }
+                // Never again at the same size.
+                Err(error) if timed_out(&error) && self.limit > FEWEST_EVER => {
+                    self.limit = (self.limit / 4).max(FEWEST_EVER);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn try_next(&mut self) -> Result<Chunk> {
+        let behind = self.position.behind.clone().map(Key);
+        let (chunk, last) = match self.method {
+            Method::Keys => self.by_keys(behind.as_ref()).await?,
+            Method::Rows => self.by_rows(behind.as_ref()).await?,
+            Method::Digest if self.differing > MANY_DIFFER => self.by_rows(behind.as_ref()).await?,
+            Method::Digest => self.by_digest(behind.as_ref()).await?,
+        };
+        match last {
+            Some(last) => self.position.behind = Some(last.0),
+            None if self.method == Method::Keys && !self.position.reverse => {
+                self.position.reverse = true;
+                self.position.behind = None;
+            }
+            None => self.position.done = true,
+        }
+        Ok(chunk)
+    }
+
+    fn order(&self) -> Order {
+        self.ends.shapes.columns.order
+    }
+
+    async fn by_digest(&self, after: Option<&Key>) -> Result<(Chunk, Option<Key>)> {
+        let open = Range { after, up_to: None };
+        let read = |side| self.ends.digest(side, self.order(), open, self.limit);
+        let (mut source, mut target) = futures::try_join!(read(Side::Source), read(Side::Target))?;
+        let cut = self.cut(end_of(&source, self.limit), end_of(&target, self.limit)).await?;
+        let range = Range { after, up_to: cut.at.as_ref() };
+        if cut.again == Some(Side::Source) {
+            source = self.ends.digest(Side::Source, self.order(), range, i64::MAX).await?;
+        } else if cut.again == Some(Side::Target) {
+            target = self.ends.digest(Side::Target, self.order(), range, i64::MAX).await?;
+        }
+        let mut chunk = Chunk { rows: source.sum.rows, read: source.read, suspects: Vec::new() };
+        if differ(&source.sum, &target.sum) {
+            let list = |side| self.ends.list(side, self.order(), range, i64::MAX);
+            let (source, target) = futures::try_join!(list(Side::Source), list(Side::Target))?;
+            chunk.suspects = merge(&source, &target);
+        }
+        Ok((chunk, cut.at))
+    }
+
+    async fn by_rows(&self, after: Option<&Key>) -> Result<(Chunk, Option<Key>)> {
+        let open = Range { after, up_to: None };
+        let read = |side| self.ends.list(side, self.order(), open, self.limit);
+        let (mut source, mut target) = futures::try_join!(read(Side::Source), read(Side::Target))?;
+        let cut = self.cut(last_of(&source, self.limit), last_of(&target, self.limit)).await?;
+        let range = Range { after, up_to: cut.at.as_ref() };
+        let longer = match cut.again {
+            Some(Side::Source) => Some((Side::Source, &mut source)),
+            Some(Side::Target) => Some((Side::Target, &mut target)),
+            None => None,
+        };
+        if let Some((side, rows)) = longer {
+            // Mostly the other side's last key is in the list, and what stands behind it is not needed.
+            match rows.iter().position(|row| Some(&row.key) == cut.at.as_ref()) {
+                Some(at) => rows.truncate(at + 1),
+                None => *rows = self.ends.list(side, self.order(), range, i64::MAX).await?,
+            }
+        }
+        let rows = count(source.iter().filter(|row| row.hash.is_some()).count());
+        let chunk = Chunk { rows, read: count(source.len()), suspects: merge(&source, &target) };
+        Ok((chunk, cut.at))
+    }
+
+    /// Each side in its own order: the source's keys are looked up in the target, then the target's in the source.
+    async fn by_keys(&self, after: Option<&Key>) -> Result<(Chunk, Option<Key>)> {
+        let (from, to) =
+            if self.position.reverse { (Side::Target, Side::Source) } else { (Side::Source, Side::Target) };
+        let limit = self.limit.min(MOST_BY_KEY);
+        let rows = self.ends.list(from, Order::Native, Range { after, up_to: None }, limit).await?;
+        let last = last_of(&rows, limit);
+        let keys: Vec<Key> = rows.iter().map(|row| row.key.clone()).collect();
+        let there = if keys.is_empty() { Vec::new() } else { self.ends.hashes(to, &keys).await? };
+        let mut chunk = Chunk::default();
+        if !self.position.reverse {
+            chunk.rows = count(rows.iter().filter(|row| row.hash.is_some()).count());
+            chunk.read = count(rows.len());
+        }
+        // Rows too many, and rows of a source row that does not count, are found on the way back, and only these: the values
+        // were compared on the way there.
+        let reverse = self.position.reverse;
+        let differs = |mine: Option<i64>, other: Option<i64>| {
+            if reverse { other.is_none() } else { mine.is_some() && mine != other }
+        };
+        let both = rows.into_iter().zip(there);
+        chunk.suspects = both.filter(|(row, other)| differs(row.hash, *other)).map(|(row, _)| row.key).collect();
+        Ok((chunk, last))
+    }
+
+    /// Where the chunk ends, and which side has read beyond.
+    async fn cut(&self, source: Option<Key>, target: Option<Key>) -> Result<Cut> {
+        Ok(match (source, target) {
+            (None, None) => Cut { at: None, again: None },
+            (Some(source), None) => Cut { at: Some(source), again: Some(Side::Target) },
+            (None, Some(target)) => Cut { at: Some(target), again: Some(Side::Source) },
+            (Some(source), Some(target)) if source == target => Cut { at: Some(source), again: None },
+            (Some(source), Some(target)) => match self.ends.compare(&source, &target).await? {
+                Ordering::Less => Cut { at: Some(source), again: Some(Side::Target) },
+                Ordering::Equal => Cut { at: Some(source), again: None },
+                Ordering::Greater => Cut { at: Some(target), again: Some(Side::Source) },
+            },
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Cut {
+    at: Option<Key>,
+    again: Option<Side>,
+}
+
+/// The last key of a side that may have more; nothing: it has no more.
+fn end_of(digest: &Digest, limit: i64) -> Option<Key> {
+    digest.last.clone().filter(|_| digest.read >= limit)
+}
+
+fn last_of(rows: &[Listed], limit: i64) -> Option<Key> {
+    rows.last().filter(|_| count(rows.len()) >= limit).map(|row| row.key.clone())
+}
+
+fn differ(source: &Sum, target: &Sum) -> bool {
+    source != target
+}
+
+fn count(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}
+
+/// Keys whose rows are not the same on both sides. A row of the source that does not count is none.
+fn merge(source: &[Listed], target: &[Listed]) -> Vec<Key> {
+    let mut there: HashMap<&Key, Option<i64>> = target.iter().map(|row| (&row.key, row.hash)).collect();
+    let mut suspects = Vec::new();
+    for row in source.iter().filter(|row| row.hash.is_some()) {
+        if there.remove(&row.key) != Some(row.hash) {
+            suspects.push(row.key.clone());
+        }
+    }
+    suspects.extend(there.into_keys().cloned());
+    suspects
+}
+
+/// How many rows the next statements read, so that they take about `target`.
+fn next_limit(limit: i64, took: Duration, target: Duration) -> i64 {
+    let times = |part: i64, of: i64| limit.saturating_mul(part) / of.max(1);
+    let (took, target) = (millis(took).max(1), millis(target));
+    // Never more than twice as many: the last chunk may have been an easy one.
+    times(target, took).clamp(times(1, 2), times(2, 1)).clamp(FEWEST, MOST)
+}
+
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(key: &str, hash: Option<i64>) -> Listed {
+        Listed { key: Key(vec![key.to_owned()]), hash }
+    }
+
+    #[test]
+    fn a_row_that_does_not_count_is_none() {
+        let source = [row("1", Some(1)), row("2", None), row("3", None), row("5", Some(5)), row("6", Some(6))];
+        let target = [row("1", Some(1)), row("3", Some(3)), row("4", Some(4)), row("6", Some(7))];
+        let mut suspects: Vec<String> = merge(&source, &target).into_iter().map(|k| k.0.concat()).collect();
+        suspects.sort();
+        assert_eq!(suspects, ["3", "4", "5", "6"]);
+    }
+
+    #[test]
+    fn chunks_grow_towards_the_time_that_they_should_take_and_not_beyond() {
+        let target = Duration::from_millis(250);
+        let next = |limit, took| next_limit(limit, Duration::from_millis(took), target);
+        assert_eq!(next(20_000, 250), 20_000);
+        assert_eq!(next(20_000, 1), 40_000);
+        assert_eq!(next(20_000, 300), 16_666);
+        assert_eq!(next(20_000, 60_000), 10_000);
+        assert_eq!(next(150_000, 1), MOST);
+        assert_eq!(next(1_000, 60_000), FEWEST);
+    }
+}

@@ -1,0 +1,2 @@
+-- Purpose: fragment: a name.
+"{name}"

@@ -1,0 +1,2 @@
+-- Purpose: fragment: a text sorted as its column is.
+"{value}" COLLATE "{collation}"

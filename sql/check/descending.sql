@@ -1,0 +1,2 @@
+-- Purpose: fragment: a sort key, the last first.
+"{column}" DESC

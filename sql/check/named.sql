@@ -1,0 +1,2 @@
+-- Purpose: fragment: a value under a name.
+"{value}" AS "{name}"
