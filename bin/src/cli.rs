@@ -68,7 +68,7 @@ pub(crate) enum Command {
     Run(Run),
     /// Show how everything stands
     Status(Status),
-    /// Fill mirrors from their sources
+    /// Fill mirrors from their sources, and prove that both sides are equal
     Mirror {
         #[command(subcommand)]
         command: Mirror,
@@ -91,6 +91,27 @@ pub(crate) struct Status {
 pub(crate) enum Mirror {
     /// Write every row of the source that is missing or differs in the target, and remove what the source does not have
     Backfill(Backfill),
+    /// Compare every row of both sides; code 3 when rows differ that should not. Reads only, unless it repairs
+    Check(Check),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// The mirror's name
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Hand proven differences to the sync, and look at them again; refused (4) when more than single rows are wrong
+    #[arg(long)]
+    pub(crate) repair: bool,
+    /// Go on where the last check by hand stopped
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Show some keys of rows that differ
+    #[arg(long)]
+    pub(crate) show_keys: bool,
+    /// End with code 6 when it takes longer, for example 30s or 5m; --resume goes on
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
 }
 
 #[derive(Debug, Args)]

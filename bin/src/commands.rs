@@ -29,6 +29,7 @@ type Outcome = Result<Exit, Failure>;
 /// What every command works with.
 struct Context {
     engine: Engine,
+    mirrors: Vec<lfk_mirror::Mirror>,
     format: Format,
     /// Whether progress may be told on stderr though it is no terminal.
     verbose: bool,
@@ -42,7 +43,8 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
     if matches!(cli.command, Command::CheckConfig) {
         return check_config::run(config, cli.format);
     }
-    let context = Context { engine: config.engine()?, format: cli.format, verbose: cli.verbose > 0 };
+    let mirrors = config.mirrors.clone();
+    let context = Context { engine: config.engine()?, mirrors, format: cli.format, verbose: cli.verbose > 0 };
     match cli.command {
         Command::Run(run) if run.is_daemon() => daemon::run(&context, signals).await,
         Command::Run(run) => run::run(&context, &run, signals).await,

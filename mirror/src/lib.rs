@@ -8,8 +8,7 @@ mod plan;
 mod sync;
 
 pub use check::{
-    Confirmed, Cursor, CursorStore, Method, Options, Progress, Repaired, Report, Sample, Stopped, Stored, Tell,
-    Unverifiable, check,
+    Confirmed, Cursor, Method, Options, Progress, Repaired, Report, Sample, Stopped, Tell, Unverifiable, check,
 };
 pub use columns::{Columns, Forms, Judged, KeyColumn, KeyKind, Order, Side, ValueColumn};
 pub use definition::{Column, Mirror, Value};

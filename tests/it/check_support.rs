@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Context as _, Result};
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, ready};
+use lfk_core::{CursorStore, Stored};
 use lfk_core::{Database, OnDelete};
-use lfk_mirror::{CursorStore, Mirror, Options, Report, Stored, check};
+use lfk_mirror::{Mirror, Options, Report, check};
 use lfk_tests::scenario::loose;
 use lfk_tests::{Pair, TestDb};
 

@@ -1,9 +1,9 @@
-//! `lfk mirror`: filling mirrors.
+//! `lfk mirror`: filling mirrors, and checking them.
+
+mod check;
 
 use std::time::{Duration, Instant};
 
-use lfk_core::Engine;
-use lfk_core::parts::Kind;
 use lfk_mirror::Fill;
 use serde::Serialize;
 use std::io::{self, IsTerminal as _};
@@ -28,13 +28,14 @@ struct Filled {
 pub(super) async fn run(context: &Context, command: Mirror) -> Outcome {
     match command {
         Mirror::Backfill(args) => backfill(context, &args).await,
+        Mirror::Check(args) => check::run(context, &args).await,
     }
 }
 
 /// Asks for it, and works until it is done: this process does the work unless a daemon has the lease.
 async fn backfill(context: &Context, args: &Backfill) -> Outcome {
     let engine = &context.engine;
-    known(engine, &args.name)?;
+    known(context, &args.name)?;
     lfk_mirror::begin_backfill(engine, &args.name, args.restart).await?;
     let mut handle = engine.start();
     let result = tokio::select! {
@@ -100,12 +101,11 @@ fn text(filled: &Filled) -> String {
     )
 }
 
-fn known(engine: &Engine, name: &str) -> Result<(), Failure> {
-    let mirrors = engine.declarations().iter().filter(|d| d.kind == Kind::Mirror);
-    let names: Vec<&str> = mirrors.map(|d| d.name.as_str()).collect();
-    if names.contains(&name) {
-        return Ok(());
-    }
-    let complaint = Complaint::new(format!("no mirror is named \"{name}\" in the configuration"));
-    Err(Failure::new(Exit::Usage, complaint.hint(suggest::hint(name, names.iter().copied()))))
+/// The mirror of that name.
+fn known<'a>(context: &'a Context, name: &str) -> Result<&'a lfk_mirror::Mirror, Failure> {
+    context.mirrors.iter().find(|mirror| mirror.name == name).ok_or_else(|| {
+        let names = context.mirrors.iter().map(|mirror| mirror.name.as_str());
+        let complaint = Complaint::new(format!("no mirror is named \"{name}\" in the configuration"));
+        Failure::new(Exit::Usage, complaint.hint(suggest::hint(name, names)))
+    })
 }

@@ -2,34 +2,12 @@
 
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
-use lfk_core::Result;
 use lfk_core::parts::Key;
+use lfk_core::{CursorStore, Result};
 use serde::{Deserialize, Serialize};
 
 use super::report::Confirmed;
 use super::walk::Position;
-
-/// A store of named positions.
-pub trait CursorStore: std::fmt::Debug + Send + Sync {
-    /// What is kept under a name.
-    fn load<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Stored>>>;
-
-    /// Keeps a value if the version there is `expected`, and answers with its own. `None`: somebody else moved it.
-    fn save<'a>(&'a self, name: &'a str, value: &'a str, expected: Option<u64>) -> BoxFuture<'a, Result<Option<u64>>>;
-
-    /// Drops what is kept under a name.
-    fn forget<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>>;
-}
-
-/// What a [`CursorStore`] keeps under a name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stored {
-    /// As it was saved.
-    pub value: String,
-    /// To be given to the next [`CursorStore::save`].
-    pub version: u64,
-}
 
 /// Most bytes of open keys in a stored state; a store takes 64 KiB.
 const OPEN_BYTES: usize = 32 * 1024;

@@ -22,7 +22,7 @@ use lfk_core::{Database, Error, Result};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-pub use self::cursor::{Cursor, CursorStore, Stored};
+pub use self::cursor::Cursor;
 use self::cursor::{State, schema_number};
 use self::ends::Ends;
 use self::guard::{Alarm, Identities};
