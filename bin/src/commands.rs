@@ -5,6 +5,7 @@ mod daemon;
 mod grants;
 mod install;
 mod plan;
+mod replay;
 mod retry;
 mod run;
 mod schema;
@@ -63,6 +64,7 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
         }
         Command::Observe(chosen) => to(context, &chosen, State::Observe).await,
         Command::Pause(chosen) => to(context, &chosen, State::Paused).await,
+        Command::Replay(args) => replay::run(context, &args).await,
         Command::Stop(_) => switch::run(context, true).await,
         Command::Start(_) => switch::run(context, false).await,
         Command::Retry { command } => retry::run(context, command).await,

@@ -6,20 +6,23 @@
 
 #[cfg(feature = "sabotage")]
 mod as_role;
+mod handle;
+mod replay;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub use self::handle::Handle;
 use crate::context::{self, Context, Troubles};
 use crate::cursor::LogSql;
 use crate::database::Database;
 use crate::definition::{LooseForeignKey, State};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limiter::Limiter;
+use crate::patience::DEFAULT_PATIENCE;
 use crate::points::Points;
 use crate::report::{
     Drained, Finding, Installed, Plan, PlannedDefinition, SetAsideChange, SetAsideFilter, SetAsideList, StateChange,
@@ -52,6 +55,7 @@ pub struct Builder {
     attempts: u32,
     target: Duration,
     retention: Duration,
+    patience: Duration,
     points: Points,
     log_sql: LogSql,
 }
@@ -70,15 +74,9 @@ struct Inner {
     attempts: i32,
     target: Duration,
     retention: Duration,
+    patience: Duration,
     points: Points,
     log_sql: LogSql,
-}
-
-/// A running engine. Dropping it stops the work as a crash would: leases run out by themselves.
-#[derive(Debug)]
-pub struct Handle {
-    stop: CancellationToken,
-    workers: JoinSet<Result<()>>,
 }
 
 impl Default for Builder {
@@ -89,6 +87,7 @@ impl Default for Builder {
             attempts: DEFAULT_ATTEMPTS,
             target: DEFAULT_TARGET,
             retention: DEFAULT_RETENTION,
+            patience: DEFAULT_PATIENCE,
             points: Points::default(),
             log_sql: LogSql::default(),
         }
@@ -128,6 +127,14 @@ impl Builder {
     #[must_use]
     pub fn retention(mut self, retention: Duration) -> Self {
         self.retention = retention;
+        self
+    }
+
+    /// How long install, uninstall, replay and changes of state try to get a lock that somebody else holds, before they end
+    /// with [`ErrorKind::TimedOut`]. Default 30 s. None of them ever waits in a lock queue for longer than a moment.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
         self
     }
 
@@ -197,6 +204,7 @@ impl Builder {
                 attempts,
                 target: self.target,
                 retention: self.retention,
+                patience: self.patience,
                 points: self.points,
                 log_sql: self.log_sql,
             }),
@@ -238,7 +246,7 @@ impl Engine {
     /// [`ErrorKind::Refused`] before the first change when `plan` refuses; otherwise when a database fails.
     pub async fn install(&self) -> Result<Vec<Installed>> {
         refuse(&self.plan().await?, Finding::forbids_install)?;
-        capture::install(self.databases(), self.definitions()).await
+        capture::install(self.databases(), self.definitions(), self.inner.patience).await
     }
 
     /// Removes the named definitions, their triggers, and schema `lfk` with the last of them. Returns what was removed.
@@ -248,7 +256,7 @@ impl Engine {
     /// When a name is not configured, or a database fails.
     pub async fn uninstall(&self, names: &[String]) -> Result<Vec<String>> {
         self.named(names)?;
-        capture::uninstall(self.databases(), self.definitions(), names).await
+        capture::uninstall(self.databases(), self.definitions(), names, self.inner.patience).await
     }
 
     /// The SQL that `install` would run (`down`: that `uninstall` would run), a section a database, for any migration tool.
@@ -274,7 +282,7 @@ impl Engine {
         let mut changes = Vec::new();
         for definition in chosen {
             let home = self.database(&definition.parent.database)?;
-            changes.push(states::set_state(home, definition, state, from_now).await?);
+            changes.push(states::set_state(home, definition, state, from_now, self.inner.patience).await?);
         }
         Ok(changes)
     }
@@ -428,44 +436,6 @@ impl Engine {
     pub(crate) fn database(&self, name: &str) -> Result<&Database> {
         let found = self.databases().iter().find(|d| d.name() == name);
         found.ok_or_else(|| Error::config(format!("there is no database \"{name}\"")))
-    }
-}
-
-impl Handle {
-    /// Resolves with the reason when a task of the engine died, which nothing but a bug makes it do; otherwise never.
-    ///
-    /// # Cancellation
-    /// Safe: dropping the future stops nothing.
-    pub async fn died(&mut self) -> Error {
-        loop {
-            match self.workers.join_next().await {
-                Some(ended) => {
-                    if let Err(error) = drain::flatten(ended) {
-                        return error;
-                    }
-                }
-                None => std::future::pending().await,
-            }
-        }
-    }
-
-    /// Stops between batches, gives every lease back, and waits until that is done.
-    ///
-    /// # Errors
-    /// When a task of the engine died.
-    pub async fn shutdown(mut self) -> Result<()> {
-        self.stop.cancel();
-        let mut result = Ok(());
-        while let Some(ended) = self.workers.join_next().await {
-            result = result.and(drain::flatten(ended));
-        }
-        result
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.stop.cancel();
     }
 }
 

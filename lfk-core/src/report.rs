@@ -117,6 +117,30 @@ pub struct StateChange {
     pub keys_left_log: i64,
 }
 
+/// What a replay did for one definition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Replayed {
+    /// The definition's name.
+    pub name: String,
+    /// Its state, which a replay does not change.
+    pub state: State,
+    /// Whether its cursors were sent back. One that observes is left alone: it has cleaned nothing since it observes, and
+    /// activating goes back to the start of the log.
+    pub rewound: bool,
+    /// From when on keys are looked at again: the time of a tick (UTC), at or before the time that was asked for. Absent: from
+    /// the start of the log, which still has everything.
+    pub start: Option<String>,
+    /// Keys of the log since then: all of them are looked at again, whether or not they were cleaned.
+    pub keys: i64,
+    /// Whether `keys` is a lower bound, because more than a million rows were counted.
+    pub keys_is_lower_bound: bool,
+    /// Entries without keys since then (such as a TRUNCATE), for which all child keys are looked at again.
+    pub markers: i64,
+    /// Whether the children's database was another one in time than the parents' side knew, and was accepted as it is now.
+    pub accepted: bool,
+}
+
 /// The answer of `status`.
 #[derive(Debug, Clone, Default, Serialize)]
 #[non_exhaustive]

@@ -44,6 +44,7 @@ mod regress_nonce;
 mod regress_shape;
 mod regress_states;
 mod regress_stop;
+mod replay;
 mod ring;
 mod ring_races;
 mod ring_support;
