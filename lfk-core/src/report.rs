@@ -191,7 +191,7 @@ pub struct DefinitionStatus {
     pub alerts: Vec<String>,
     /// `ok`, `held` (tried again by itself), `blocked` (a person has to act), or `stopped` (the kill switch).
     pub condition: String,
-    /// Why it is held or blocked.
+    /// Why it is held or blocked; while all child keys are looked at, how many were.
     pub note: Option<String>,
 }
 

@@ -28,6 +28,7 @@ mod fault_points;
 mod fault_servers;
 mod harness;
 mod health;
+mod health_alerts;
 mod identity;
 mod incidents;
 mod least_rights;
