@@ -169,7 +169,7 @@ pub struct DefinitionStatus {
     pub oldest_pending_seconds: Option<f64>,
     /// Keys worked on per second, as of the last advance; 0 when idle.
     pub keys_per_second: f64,
-    /// Child rows deleted or changed since the definition was installed.
+    /// Child rows deleted or changed since the definition was installed. What a killed worker did in its last second is left out.
     pub rows_affected_total: i64,
     /// Keys worked on since the definition was installed.
     pub keys_total: i64,
