@@ -15,6 +15,9 @@ impl Engine {
     /// activating goes back to the start of the log. Workers in the middle of a batch lose their lease, as with
     /// [`Engine::set_state`].
     ///
+    /// Keys that [`Engine::set_state`] `from_now` left alone, or that were dropped from those set aside, are keys like any other
+    /// here: a time before such a decision undoes it.
+    ///
     /// `restored`: the children's database is not of the time that the parents' side knows, and a person says that it is the right
     /// one all the same. Without this such a pair stays refused. Identities are compared in any case: a copy is refused.
     ///
