@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use lfk_core::Since;
 
 /// Loose foreign keys between PostgreSQL databases.
 ///
@@ -60,6 +61,8 @@ pub(crate) enum Command {
     Observe(Chosen),
     /// Let definitions keep their place and do nothing; what they have only observed waits as well
     Pause(Chosen),
+    /// Look again at everything that was deleted since a time, because the children's database was restored or has failed over
+    Replay(Replay),
     /// The kill switch: stop all work in all databases of the configuration, whoever does it
     Stop(Switch),
     /// Undo the kill switch
@@ -229,6 +232,18 @@ pub(crate) struct Activate {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Replay {
+    #[command(flatten)]
+    pub(crate) chosen: Chosen,
+    /// A time such as 2026-05-04T03:00:00Z, or a duration such as 6h
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    pub(crate) since: Since,
+    /// The children's database is of another time than the parents' side knows, and is the right one
+    #[arg(long)]
+    pub(crate) restored: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Uninstall {
     #[command(flatten)]
     pub(crate) chosen: Chosen,
@@ -306,6 +321,16 @@ fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "not a duration such as 500ms, 30s or 5m".to_owned())
 }
 
+/// Reads a time with its offset, or how long ago it was.
+fn since(text: &str) -> Result<Since, String> {
+    if let Ok(time) = text.parse::<jiff::Timestamp>() {
+        return Ok(Since::Time(time.into()));
+    }
+    duration(text)
+        .map(Since::Ago)
+        .map_err(|_| "neither a time with its offset such as 2026-05-04T03:00:00Z nor a duration such as 6h".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -329,6 +354,20 @@ mod tests {
         for wrong in ["", "5", "-5s", "5 parsecs", "s"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_replay_is_since_a_time_with_its_offset_or_a_duration() {
+        assert_eq!(since("6h"), Ok(Since::Ago(Duration::from_secs(21_600))));
+        let four = Ok(Since::Time(std::time::UNIX_EPOCH + Duration::from_secs(4)));
+        assert_eq!(since("1970-01-01T00:00:04Z"), four);
+        assert_eq!(since("1970-01-01T02:00:04+02:00"), four);
+        for wrong in ["", "6", "-6h", "yesterday", "1970-01-01T00:00:04", "1970-01-01"] {
+            assert!(since(wrong).is_err(), "{wrong}");
+        }
+        assert!(parse("lfk replay --all").is_err());
+        assert!(parse("lfk replay --since 6h").is_err());
+        assert!(parse("lfk replay a b --since 6h --restored").is_ok());
     }
 
     #[test]

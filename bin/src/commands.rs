@@ -6,6 +6,7 @@ mod grants;
 mod install;
 mod mirror;
 mod plan;
+mod replay;
 mod retry;
 mod run;
 mod schema;
@@ -66,6 +67,7 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
         }
         Command::Observe(chosen) => to(context, &chosen, State::Observe).await,
         Command::Pause(chosen) => to(context, &chosen, State::Paused).await,
+        Command::Replay(args) => replay::run(context, &args).await,
         Command::Stop(_) => switch::run(context, true).await,
         Command::Start(_) => switch::run(context, false).await,
         Command::Mirror { command } => mirror::run(context, command).await,

@@ -90,6 +90,7 @@ impl LooseForeignKey {
     }
 
     /// Everything that makes it this definition. When it changes under the same name, the definition goes back to observing.
+    /// Databases are in it by their configured names: only these say that a definition was moved to another one on purpose.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let conditions: Vec<String> = self.condition.iter().map(|(c, v)| format!("{}={v:?}", plain(c))).collect();

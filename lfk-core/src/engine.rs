@@ -8,15 +8,17 @@
 mod as_role;
 mod builder;
 mod cursors;
+mod handle;
+mod replay;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use self::builder::Builder;
+pub use self::handle::Handle;
 use crate::context::{self, Context, Troubles};
 use crate::cursor::LogSql;
 use crate::database::Database;
@@ -56,16 +58,10 @@ struct Inner {
     attempts: i32,
     target: Duration,
     retention: Duration,
+    patience: Duration,
     points: Points,
     log_sql: LogSql,
     cursor_store: Option<Arc<dyn CursorStore>>,
-}
-
-/// A running engine. Dropping it stops the work as a crash would: leases run out by themselves.
-#[derive(Debug)]
-pub struct Handle {
-    stop: CancellationToken,
-    workers: JoinSet<Result<()>>,
 }
 
 impl Engine {
@@ -109,7 +105,7 @@ impl Engine {
     /// [`ErrorKind::Refused`] before the first change when `plan` refuses; otherwise when a database fails.
     pub async fn install(&self) -> Result<Vec<Installed>> {
         refuse(&self.plan().await?, Finding::forbids_install)?;
-        capture::install(self.databases(), self.declarations()).await
+        capture::install(self.databases(), self.declarations(), self.inner.patience).await
     }
 
     /// Removes the named definitions, their triggers, and schema `lfk` with the last of them. Returns what was removed.
@@ -119,7 +115,7 @@ impl Engine {
     /// When a name is not configured, or a database fails.
     pub async fn uninstall(&self, names: &[String]) -> Result<Vec<String>> {
         self.named(names)?;
-        capture::uninstall(self.databases(), self.declarations(), names).await
+        capture::uninstall(self.databases(), self.declarations(), names, self.inner.patience).await
     }
 
     /// The SQL that `install` would run (`down`: that `uninstall` would run), a section a database, for any migration tool.
@@ -146,7 +142,7 @@ impl Engine {
         let mut changes = Vec::new();
         for definition in chosen {
             let home = self.database(&definition.parent.database)?;
-            changes.push(states::set_state(home, definition, state, from_now).await?);
+            changes.push(states::set_state(home, definition, state, from_now, self.inner.patience).await?);
         }
         Ok(changes)
     }
@@ -300,44 +296,6 @@ impl Engine {
     pub(crate) fn database(&self, name: &str) -> Result<&Database> {
         let found = self.databases().iter().find(|d| d.name() == name);
         found.ok_or_else(|| Error::config(format!("there is no database \"{name}\"")))
-    }
-}
-
-impl Handle {
-    /// Resolves with the reason when a task of the engine died, which nothing but a bug makes it do; otherwise never.
-    ///
-    /// # Cancellation
-    /// Safe: dropping the future stops nothing.
-    pub async fn died(&mut self) -> Error {
-        loop {
-            match self.workers.join_next().await {
-                Some(ended) => {
-                    if let Err(error) = drain::flatten(ended) {
-                        return error;
-                    }
-                }
-                None => std::future::pending().await,
-            }
-        }
-    }
-
-    /// Stops between batches, gives every lease back, and waits until that is done.
-    ///
-    /// # Errors
-    /// When a task of the engine died.
-    pub async fn shutdown(mut self) -> Result<()> {
-        self.stop.cancel();
-        let mut result = Ok(());
-        while let Some(ended) = self.workers.join_next().await {
-            result = result.and(drain::flatten(ended));
-        }
-        result
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.stop.cancel();
     }
 }
 

@@ -14,9 +14,11 @@ mod error;
 mod key;
 mod limiter;
 mod pair;
+mod patience;
 mod plan;
 mod points;
 mod relation;
+mod replay;
 mod report;
 mod retry;
 mod roles;
@@ -34,9 +36,10 @@ pub use definition::{Literal, LooseForeignKey, OnDelete, State};
 pub use engine::{Builder, Engine, Handle};
 pub use error::{Error, ErrorKind, Result};
 pub use relation::Relation;
+pub use replay::Since;
 pub use report::{
-    Concern, DefinitionStatus, Drained, Finding, Installed, Plan, PlannedDefinition, PlannedMirror, SetAsideChange,
-    SetAsideFilter, SetAsideKey, SetAsideList, StateChange, Status, WorkerStatus,
+    Concern, DefinitionStatus, Drained, Finding, Installed, Plan, PlannedDefinition, PlannedMirror, Replayed,
+    SetAsideChange, SetAsideFilter, SetAsideKey, SetAsideList, StateChange, Status, WorkerStatus,
 };
 
 #[cfg(feature = "redis")]

@@ -54,27 +54,47 @@ pub(crate) async fn verify(
     points: &Points,
 ) -> Result<Paired> {
     let home = &lease.home;
+    let Met { home_identity, known, same_database } = meet(definition, home, away).await?;
+    match lane {
+        Lane::Head => exchange_nonce(definition, lease, away, home_identity, points).await?,
+        Lane::Trailing => compare_nonces(definition, lease, away, home_identity).await?,
+    }
+    Ok(Paired { key_types: known.key_types, home_identity, same_database })
+}
+
+/// Two databases that are the ones that were recorded. Whether they are of one time is another question.
+struct Met {
+    home_identity: Uuid,
+    known: Known,
+    same_database: bool,
+}
+
+async fn meet(definition: &Declaration, home: &Database, away: &Database) -> Result<Met> {
     let home_identity = identify(home).await?;
     let known = load(definition, home).await?;
     let away_identity = identify(away).await?;
     if away_identity.id != known.child_identity {
-        return Err(Error::refused("this is not the database that the definition was installed with")
-            .in_database(away.name())
-            .for_definition(&definition.name)
-            .with_hint(INSTALL_ANEW));
+        return Err(refused(definition, away, "this is not the database that the definition was installed with"));
     }
     let same_database = away_identity.id == home_identity.id;
     if same_database && !is_same_database(home, away).await? {
-        return Err(Error::refused("this is a copy of the other database: both have one identity, and they are two")
-            .in_database(away.name())
-            .for_definition(&definition.name)
-            .with_hint(INSTALL_ANEW));
+        return Err(refused(
+            definition,
+            away,
+            "this is a copy of the other database: both have one identity, and they are two",
+        ));
     }
-    match lane {
-        Lane::Head => exchange_nonce(definition, lease, away, home_identity.id, points).await?,
-        Lane::Trailing => compare_nonces(definition, lease, away, home_identity.id).await?,
-    }
-    Ok(Paired { key_types: known.key_types, home_identity: home_identity.id, same_database })
+    Ok(Met { home_identity: home_identity.id, known, same_database })
+}
+
+/// The nonce that the child's side has, whether or not the parent's side knows it. For a person who says that the children's
+/// database was restored, and is the right one.
+///
+/// # Errors
+/// Refused when it is a copy, or another database than the one that was recorded.
+pub(crate) async fn nonce_of_children(definition: &Declaration, home: &Database, away: &Database) -> Result<Uuid> {
+    let met = meet(definition, home, away).await?;
+    read_peer(definition, away, met.home_identity).await
 }
 
 /// How the parent's key columns compare now.
@@ -217,7 +237,15 @@ fn refused(definition: &Declaration, away: &Database, message: &str) -> Error {
     Error::refused(message).in_database(away.name()).for_definition(&definition.name).with_hint(INSTALL_ANEW)
 }
 
-const DISAGREE: &str = "the two databases no longer agree: one of them is a copy or was restored from a backup";
+/// One of the two is of another time than the other.
+fn disagree(definition: &Declaration, away: &Database) -> Error {
+    let name = &definition.name;
+    refused(definition, away, "the two databases no longer agree: one of them is a copy or was restored from a backup").with_hint(format!(
+        "check the urls; if the children's database was restored or has failed over, and is the right one, \
+         `lfk replay {name} --restored --since` and the time of its state; if the parents' was, run `lfk uninstall` and then \
+         `lfk install`"
+    ))
+}
 
 /// For the trailing cursor, which may be at work at the same time as the head: only one of the two may exchange nonces. The
 /// head may move on by two steps between the two questions, so that one answer proves nothing against the pair.
@@ -232,7 +260,7 @@ async fn compare_nonces(definition: &Declaration, lease: &Lease, away: &Database
             return Ok(());
         }
     }
-    Err(refused(definition, away, DISAGREE))
+    Err(disagree(definition, away))
 }
 
 async fn exchange_nonce(
@@ -247,7 +275,7 @@ async fn exchange_nonce(
         let Some(next) = offer(definition, lease, seen).await? else {
             // A worker that lost its lease may have finished its exchange just now: only a side that stays as it was is a copy.
             if read_peer(definition, away, home_identity).await? == seen {
-                return Err(refused(definition, away, DISAGREE));
+                return Err(disagree(definition, away));
             }
             continue;
         };

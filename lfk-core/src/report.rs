@@ -153,6 +153,30 @@ pub struct StateChange {
     pub keys_left_log: i64,
 }
 
+/// What a replay did for one definition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Replayed {
+    /// The definition's name.
+    pub name: String,
+    /// Its state, which a replay does not change.
+    pub state: State,
+    /// Whether its cursors were sent back. One that observes is left alone: it has cleaned nothing since it observes, and
+    /// activating goes back to the start of the log.
+    pub rewound: bool,
+    /// From when on keys are looked at again: the time of a tick (UTC), at or before the time that was asked for. Absent: from
+    /// the start of the log, which still has everything.
+    pub start: Option<String>,
+    /// Keys of the log since then: all of them are looked at again, whether or not they were cleaned.
+    pub keys: i64,
+    /// Whether `keys` is a lower bound, because more than a million rows were counted.
+    pub keys_is_lower_bound: bool,
+    /// Entries without keys since then (such as a TRUNCATE), for which all child keys are looked at again.
+    pub markers: i64,
+    /// Whether the children's database was another one in time than the parents' side knew, and was accepted as it is now.
+    pub accepted: bool,
+}
+
 /// The answer of `status`.
 #[derive(Debug, Clone, Default, Serialize)]
 #[non_exhaustive]
@@ -183,7 +207,7 @@ pub struct DefinitionStatus {
     pub oldest_pending_seconds: Option<f64>,
     /// Keys worked on per second, as of the last advance; 0 when idle.
     pub keys_per_second: f64,
-    /// Child rows deleted or changed since the definition was installed.
+    /// Child rows deleted or changed since the definition was installed. What a killed worker did in its last second is left out.
     pub rows_affected_total: i64,
     /// Keys worked on since the definition was installed.
     pub keys_total: i64,
@@ -205,7 +229,7 @@ pub struct DefinitionStatus {
     pub alerts: Vec<String>,
     /// `ok`, `held` (tried again by itself), `blocked` (a person has to act), or `stopped` (the kill switch).
     pub condition: String,
-    /// Why it is held or blocked.
+    /// Why it is held or blocked; while all child keys are looked at, how many were.
     pub note: Option<String>,
 }
 

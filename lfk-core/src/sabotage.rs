@@ -23,6 +23,8 @@ pub struct Statements {
     pub listed: String,
     /// Locks children, where both ends share a database. Binds also: the row limit.
     pub lock: String,
+    /// The same for rows of a list. Binds also: the row limit, then the rows.
+    pub lock_listed: String,
     /// Which keys still have children.
     pub remaining: String,
 }
@@ -45,6 +47,7 @@ pub fn statements(
         list: shape.list(leaf).as_str().to_owned(),
         listed: shape.clean(leaf, Form::Listed).as_str().to_owned(),
         lock: shape.lock(leaf, Form::Whole).as_str().to_owned(),
+        lock_listed: shape.lock(leaf, Form::Listed).as_str().to_owned(),
         remaining: shape.remaining(leaf).as_str().to_owned(),
     })
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use lfk_sql::statements;
 use sqlx::Row as _;
 
-use crate::database::{Database, Pooler, Purpose};
+use crate::database::{Database, Pooler, Purpose, Tx};
 use crate::error::{Error, ErrorKind, Result};
 
 /// WAL that a standby may have yet to replay, in bytes, whatever the time says: a standby that has stopped replaying reports
@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 const MOST_LAG_BYTES: f64 = 256.0 * 1024.0 * 1024.0;
 
 /// How far the standbys of a database are behind.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum StandbyLag {
     /// There is none.
     NoStandby,
@@ -31,6 +31,10 @@ pub(crate) enum StandbyLag {
         seconds: f64,
         /// In bytes of WAL that is not replayed.
         bytes: f64,
+        /// The one that is most seconds behind: the name it gives itself, and where it is.
+        latest: String,
+        /// The one with the most bytes.
+        largest: String,
     },
 }
 
@@ -44,18 +48,23 @@ impl StandbyLag {
         Ok(match (standbys, hidden) {
             (0, _) => Self::NoStandby,
             (all, hidden) if hidden == all => Self::Unknown,
-            _ => Self::Behind { seconds: row.get("lag_seconds"), bytes: row.get("lag_bytes") },
+            _ => Self::Behind {
+                seconds: row.get("lag_seconds"),
+                bytes: row.get("lag_bytes"),
+                latest: row.get("latest"),
+                largest: row.get("largest"),
+            },
         })
     }
 
     /// Why writers should wait, if they should.
-    fn objection(self, most: Duration) -> Option<String> {
+    fn objection(&self, most: Duration) -> Option<String> {
         match self {
-            Self::Behind { seconds, .. } if seconds > most.as_secs_f64() => {
-                Some(format!("a standby is {seconds:.0} s behind, more than {} s", most.as_secs()))
+            Self::Behind { seconds, latest, .. } if *seconds > most.as_secs_f64() => {
+                Some(format!("the standby {latest} is {seconds:.0} s behind, more than {} s", most.as_secs()))
             }
-            Self::Behind { bytes, .. } if bytes > MOST_LAG_BYTES => {
-                Some(format!("a standby has {:.0} MB of WAL to replay", bytes / 1024.0 / 1024.0))
+            Self::Behind { bytes, largest, .. } if *bytes > MOST_LAG_BYTES => {
+                Some(format!("the standby {largest} has {:.0} MB of WAL to replay", bytes / 1024.0 / 1024.0))
             }
             _ => None,
         }
@@ -84,16 +93,31 @@ const WATCH: Duration = Duration::from_millis(100);
 /// What the application names of lfk's own connections begin with: lfk waiting for lfk is no reason to give way.
 const OWN: &str = "lfk/";
 
+/// A transaction of ours, as other sessions see it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ours {
+    pid: i32,
+    /// When it began, in microseconds since 1970: the next transaction of the same backend is another one.
+    xact_start: i64,
+}
+
+impl Ours {
+    pub(crate) async fn of(tx: &mut Tx, database: &Database) -> Result<Self> {
+        let row = tx.query(statements::BACKEND_PID).fetch_one(tx.conn()).await.map_err(|e| database.error(e))?;
+        Ok(Self { pid: row.get("pid"), xact_start: row.get("xact_start") })
+    }
+}
+
 /// Watches over a statement of ours on another connection, and cancels it when somebody waits for what it has locked. The
 /// statement then counts as timed out and is never repeated at that size. Never returns; dropped with the statement.
-pub(crate) async fn never_block_others(database: &Database, backend: i64) -> Infallible {
+pub(crate) async fn never_block_others(database: &Database, ours: Ours) -> Infallible {
     if database.pooler() == Pooler::Transaction {
         // When the cancel arrives, the pooler may have given this backend to another client, whose statement it would hit.
         return std::future::pending().await;
     }
     loop {
         tokio::time::sleep(WATCH).await;
-        match cancel_if_blocking(database, backend).await {
+        match cancel_if_blocking(database, ours).await {
             Ok(false) => {}
             Ok(true) => {
                 metrics::counter!("lfk_gave_way_total", "database" => database.name().to_owned()).increment(1);
@@ -106,11 +130,12 @@ pub(crate) async fn never_block_others(database: &Database, backend: i64) -> Inf
     }
 }
 
-async fn cancel_if_blocking(database: &Database, backend: i64) -> Result<bool> {
+async fn cancel_if_blocking(database: &Database, ours: Ours) -> Result<bool> {
     let mut tx = database.begin(Purpose::Recheck).await?;
     let cancelled = tx
         .query_scalar(statements::CANCEL_IF_BLOCKING)
-        .bind(i32::try_from(backend).unwrap_or(0))
+        .bind(ours.pid)
+        .bind(ours.xact_start)
         .bind(OWN)
         .fetch_one(tx.conn())
         .await
@@ -125,11 +150,16 @@ mod tests {
 
     const MOST: Duration = Duration::from_secs(10);
 
+    fn behind(seconds: f64, bytes: f64) -> Option<String> {
+        let (latest, largest) = ("\"a\" at 10.0.0.1".to_owned(), "\"b\" at 10.0.0.2".to_owned());
+        StandbyLag::Behind { seconds, bytes, latest, largest }.objection(MOST)
+    }
+
     #[test]
-    fn a_standby_that_is_behind_in_time_or_in_bytes_objects() {
-        assert!(StandbyLag::Behind { seconds: 11.0, bytes: 0.0 }.objection(MOST).is_some());
-        assert!(StandbyLag::Behind { seconds: 0.0, bytes: 1e9 }.objection(MOST).is_some());
-        assert!(StandbyLag::Behind { seconds: 9.0, bytes: 1e6 }.objection(MOST).is_none());
+    fn a_standby_that_is_behind_in_time_or_in_bytes_objects_and_is_named() {
+        assert_eq!(behind(11.0, 0.0).as_deref(), Some("the standby \"a\" at 10.0.0.1 is 11 s behind, more than 10 s"));
+        assert_eq!(behind(0.0, 1e9).as_deref(), Some("the standby \"b\" at 10.0.0.2 has 954 MB of WAL to replay"));
+        assert_eq!(behind(9.0, 1e6), None);
     }
 
     #[test]

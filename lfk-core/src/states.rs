@@ -1,6 +1,8 @@
 //! Changing what definitions may do: states and the kill switch. Both live in the parent's database, so they act whoever
 //! runs the work.
 
+use std::time::Duration;
+
 use lfk_sql::statements;
 use sqlx::Row as _;
 
@@ -9,32 +11,37 @@ use crate::declaration::Declaration;
 use crate::definition::State;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pair;
+use crate::patience::Patience;
 use crate::report::StateChange;
 
+/// What a change of state and a replay may have to wait for.
+pub(crate) const LOCKED: &str = "its cursor or the key log";
 /// Log rows counted for "keys that have left the log".
 const COUNT_ROWS: i64 = 1_000_000;
-/// Attempts to change a state that somebody else changes at the same time.
-const TRIES: u32 = 20;
 
 /// Gives one definition a state. Out of observe or canary, the cursor goes back to the start of what the log keeps; to active
 /// `from_now` it goes to the end.
+///
+/// # Errors
+/// `TimedOut` when its cursor, a leaf of the log or the ring is held for longer than `limit`. Nothing was changed then.
 pub(crate) async fn set_state(
     home: &Database,
     definition: &Declaration,
     to: State,
     from_now: bool,
+    limit: Duration,
 ) -> Result<StateChange> {
     pair::check_identity(home).await?;
-    for _ in 0..TRIES {
-        if let Some(change) = try_set_state(home, &definition.name, to, from_now).await? {
-            return Ok(change);
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(rand::random_range(20..100))).await;
+    let mut patience = Patience::new(limit);
+    loop {
+        let held = match try_set_state(home, &definition.name, to, from_now).await {
+            Ok(Some(change)) => return Ok(change),
+            Ok(None) => patience.wait(home, LOCKED).await,
+            // A leaf of the log that is being made again or emptied, or a cursor that a worker is moving.
+            Err(error) => patience.after(error, home, LOCKED).await,
+        };
+        held.map_err(|e| e.for_definition(&definition.name))?;
     }
-    Err(Error::new(ErrorKind::TimedOut, "its state could not be changed: somebody else holds its cursor")
-        .in_database(home.name())
-        .for_definition(&definition.name)
-        .with_hint("try again"))
 }
 
 /// One attempt: a single transaction. `None` when somebody was faster or holds the ring.

@@ -80,8 +80,15 @@ fn definition_status(row: &PgRow) -> DefinitionStatus {
         log_bytes: row.get("log_bytes"),
         alerts: row.get("alert"),
         condition: if stopped { "stopped".to_owned() } else { condition },
-        note: if stopped { Some("the kill switch is on: `lfk start --all`".to_owned()) } else { row.get("note") },
+        note: if stopped { Some("the kill switch is on: `lfk start --all`".to_owned()) } else { note(row) },
     }
+}
+
+/// Why it does not get on; else what it is at, where that takes long.
+fn note(row: &PgRow) -> Option<String> {
+    let looked_at: Option<i64> = row.get("sweep_looked_at");
+    let sweeping = || Some(format!("sweeping: {} child keys looked at so far", looked_at?));
+    row.get::<Option<String>, _>("note").or_else(sweeping)
 }
 
 fn worker_status(home: &Database, row: &PgRow) -> WorkerStatus {

@@ -9,7 +9,9 @@
 //! snapshot in it, taken before the first child was read, says for which markers the sweep stands once it is done.
 //!
 //! Both cursors of a definition sweep: a child that was inserted behind the position of the first sweep, by somebody who had
-//! still seen its parent, is found by the second.
+//! still seen its parent, is found by the second. Nothing else finds it: a marker has no keys that the second visit could
+//! look at, and the wait of the suspects concerns only keys that the first sweep has seen. It costs one more sweep for each
+//! window with markers, not one for each marker: a sweep stands for all that its snapshot sees.
 
 use lfk_sql::statements;
 use sqlx::Row as _;

@@ -1,2 +1,3 @@
--- Purpose: fragment, only where parent and child share a database: the rows that this transaction has just locked.
+-- Purpose: fragment: rows by their address: those of a list, or, where parent and child share a database, those that this
+--   transaction has just locked.
 child.ctid OPERATOR(pg_catalog.=) ANY ($"{rows}"::pg_catalog.text[]::pg_catalog.tid[])

@@ -37,3 +37,21 @@ CREATE TABLE IF NOT EXISTS lfk.tick (
   snap pg_snapshot NOT NULL DEFAULT pg_catalog.pg_current_snapshot()
 );
 COMMENT ON TABLE lfk.tick IS 'Pairs of time and snapshot, for trailing cursors, retention and replay from a time.';
+
+-- What is not in the log any more. Written with each TRUNCATE of a leaf, so that whoever goes back to a time knows whether the
+--   log still has everything since. No row: nothing was ever retired.
+CREATE TABLE IF NOT EXISTS lfk.retired (
+  only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+  snap pg_snapshot NOT NULL,
+  changed_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+COMMENT ON TABLE lfk.retired IS 'Every row that was ever retired from the log was seen by this snapshot.';
+
+-- Whether one snapshot saw everything that another one saw. Those of one primary are ordered in time: of two, one always includes
+--   the other.
+CREATE OR REPLACE FUNCTION lfk.includes(later pg_snapshot, earlier pg_snapshot) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $includes$
+  SELECT pg_snapshot_xmax(earlier) <= pg_snapshot_xmax(later)
+     AND NOT EXISTS (SELECT FROM pg_snapshot_xip(later) x WHERE pg_visible_in_snapshot(x, earlier))
+$includes$;
+COMMENT ON FUNCTION lfk.includes(pg_snapshot, pg_snapshot) IS 'Whether the first snapshot saw everything that the second one saw.';

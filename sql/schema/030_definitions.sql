@@ -87,6 +87,9 @@ CREATE TABLE IF NOT EXISTS lfk.cursor (
   advanced_at timestamptz
 ) WITH (fillfactor = 10);
 COMMENT ON TABLE lfk.cursor IS 'How far each consumer has read the key log. Nothing in the log is ever marked as done.';
+-- Rows are changed in another database than this, so no transaction holds both: a worker that is killed leaves out what it has
+-- changed since the last advance, and its successor, who finds those children gone, does not count them either.
+COMMENT ON COLUMN lfk.cursor.rows_affected_total IS 'Child rows deleted or changed, as of the last advance: at most what is true, and less where a worker was killed (about a second of its work each time).';
 
 -- Keys that could not be done, each with its reason; the cursor has moved on.
 CREATE TABLE IF NOT EXISTS lfk.retry (

@@ -107,4 +107,5 @@ SELECT j.name, j.state, j.condition, j.note, j.stopped,
 COMMENT ON VIEW lfk.health IS 'How every loose foreign key of this database stands, and what is the matter (alert).';
 COMMENT ON COLUMN lfk.health.alert IS 'no_worker, stalled, blocked, held, stopped, quarantined, not_covered, sweep_needed, sweeping, trailing_late, held_by_cursor, log_too_old, log_too_large; empty when all is well.';
 COMMENT ON COLUMN lfk.health.pending_keys IS 'Keys in the log and keys set aside that are still to be done, without those in quarantine.';
+COMMENT ON COLUMN lfk.health.rows_affected_total IS 'Child rows deleted or changed; leaves out what a killed worker did in its last second.';
 COMMENT ON COLUMN lfk.health.log_bytes IS 'The key log of the whole database.';

@@ -8,6 +8,9 @@ use lfk_core::{ErrorKind, LooseForeignKey, OnDelete};
 use lfk_tests::scenario::{PATIENCE, activate, active_as_owner, drain, loose};
 use lfk_tests::{Cli, Pair, TestDb};
 
+use crate::clean_support::builder;
+use crate::fault_hook::Task;
+
 const PROJECTS: &str = "
     CREATE TABLE projects (id bigint PRIMARY KEY, name text);
     CREATE TABLE \"odd Names\" (\"the Key\" text PRIMARY KEY) PARTITION BY HASH (\"the Key\");
@@ -149,17 +152,19 @@ async fn f7_an_install_that_meets_a_lock_gives_up_names_it_and_is_finished_by_th
     let mut holder = pair.main.connect().await?;
     // A trigger needs SHARE ROW EXCLUSIVE, which a long transaction that has only written a row keeps out.
     sqlx::raw_sql("BEGIN; INSERT INTO projects VALUES (3, 'three')").execute(&mut holder).await?;
-    let waiting = cli.spawn(["install"])?;
+    let odd = loose("\"odd Names\"(\"the Key\")", "builds(odd)", OnDelete::SetNull)?;
+    let impatient = builder(&pair)?.patience(Duration::from_secs(3)).definitions([odd, definition()?]).build()?;
+    let waiting = Task::spawn(async move { impatient.install().await });
     // Meanwhile no write of the application queues behind it for long.
     for _ in 0..200 {
         let begun = std::time::Instant::now();
         pair.main.execute("UPDATE projects SET name = name WHERE id = 2").await?;
         assert!(begun.elapsed() < Duration::from_secs(2), "a write has waited {:?}", begun.elapsed());
     }
-    let outcome = waiting.wait(PATIENCE).await?;
-    let outcome = outcome.expect(6);
-    assert!(outcome.stderr.contains("projects") && outcome.stderr.contains("locked"), "{outcome:?}");
-    assert!(outcome.stderr.contains("hint: "), "{outcome:?}");
+    let refused = waiting.end().await?.err().context("it was installed")?;
+    assert_eq!(refused.kind, ErrorKind::TimedOut, "{refused}");
+    assert!(refused.message.contains("projects") && refused.message.contains("locked for 3 s"), "{refused}");
+    assert!(refused.hint.is_some(), "{refused}");
     let known = "SELECT string_agg(name, ' ') FROM lfk.definition";
     assert_eq!(pair.main.scalar::<String>(known).await?, "builds.odd", "the other one counts as installed");
 

@@ -1,13 +1,18 @@
 //! Retiring a leaf against whoever writes to it, rewinds a cursor, or has seen only a part of it.
 
-use anyhow::Result;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
 use lfk_core::sabotage::{LogSql, Point, Verdict};
 use lfk_core::{ErrorKind, State};
 use lfk_sql::statements;
-use lfk_tests::scenario::drain;
+use lfk_tests::eventually;
+use lfk_tests::scenario::{self, PATIENCE, drain};
 use sqlx::{AssertSqlSafe, PgConnection, SqlSafeStr as _};
 
-use crate::clean_support::{ALL_BUILDS, table};
+use crate::clean_support::{ALL_BUILDS, BUILDS, PROJECTS, builder, table};
+use crate::fault_hook::Task;
 use crate::log_support::{When, let_pass, rows_in_leaf, settle, tick, trail};
 use crate::ring_support::Scene;
 
@@ -57,13 +62,18 @@ async fn l05_nobody_rewinds_a_cursor_while_a_leaf_is_retired() -> Result<()> {
     let scene = Scene::ready().await?;
     let names = ["notes.project_id".to_owned()];
     scene.both.set_state(&names, State::Observe, false).await?;
-    let both = scene.both.clone();
+    let (builds, notes) = (crate::log_support::builds()?, crate::log_support::notes()?);
+    let impatient = builder(&scene.pair)?.patience(Duration::from_millis(300)).definitions([builds, notes]).build()?;
     let hook = When::passing(move |point, _| {
-        let (both, names) = (both.clone(), names.clone());
+        let (impatient, names) = (impatient.clone(), names.clone());
         async move {
             if point == Point::LeafLocked {
-                let refused = both.set_state(&names, State::Active, true).await.err();
-                assert_eq!(refused.map(|error| error.kind), Some(ErrorKind::TimedOut), "it tried for a second");
+                for from_now in [true, false] {
+                    let refused = impatient.set_state(&names, State::Active, from_now).await.err();
+                    let refused = refused.context("it went back")?;
+                    assert_eq!(refused.kind, ErrorKind::TimedOut, "{refused}");
+                    assert!(refused.message.contains("its cursor or the key log stayed locked for 0.3 s"), "{refused}");
+                }
             }
             Ok(Verdict::GoOn)
         }
@@ -72,6 +82,36 @@ async fn l05_nobody_rewinds_a_cursor_while_a_leaf_is_retired() -> Result<()> {
     assert_eq!(rows_in_leaf(scene.main(), scene.leaf).await?, 0);
     let change = &scene.both.set_state(&["notes.project_id".to_owned()], State::Active, false).await?[0];
     assert!(change.rewound);
+    Ok(())
+}
+
+#[tokio::test]
+async fn l05_activating_waits_for_a_leaf_that_is_locked_for_a_moment() -> Result<()> {
+    let pair = lfk_tests::Pair::with_schema(PROJECTS, BUILDS).await?;
+    let engine = scenario::installed(pair.engine([crate::log_support::builds()?])?).await?;
+    pair.main.execute("DELETE FROM projects WHERE id = 1").await?;
+    // Somebody makes a leaf again, for longer than a statement waits for a lock.
+    let mut holder = pair.main.connect().await?;
+    run(&mut holder, "BEGIN; LOCK TABLE lfk.key_log_3 IN ACCESS EXCLUSIVE MODE").await?;
+    let operator = engine.clone();
+    let activating = Task::spawn(async move { scenario::activate(&operator).await });
+    // A second transaction that waits for it, after one that gave up.
+    let waits = "SELECT coalesce(max(xact_start)::text, '') FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock' AND application_name LIKE 'lfk/%'";
+    let first = Mutex::new(String::new());
+    eventually("it has tried twice", PATIENCE, async || {
+        let begun: String = pair.main.scalar(waits).await?;
+        let mut first = first.lock().expect("nobody panics with it");
+        if first.is_empty() {
+            first.clone_from(&begun);
+        }
+        Ok(!begun.is_empty() && *first != begun)
+    })
+    .await?;
+    run(&mut holder, "ROLLBACK").await?;
+    activating.end().await??;
+    drain(&engine).await?;
+    assert_eq!(table(&pair.ci, "builds").await?, ALL_BUILDS[2..]);
     Ok(())
 }
 

@@ -1,13 +1,23 @@
 //! Who may tell a writer to wait: the application that waits for its locks, and a standby that is behind.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use anyhow::{Context as _, Result};
+use lfk_core::sabotage::{Point, Verdict};
 use lfk_core::{Database, Engine};
+use lfk_sql::statements;
 use lfk_tests::scenario::{PATIENCE, active_as_owner, drain};
 use lfk_tests::{Cluster, Pair, Role, TestDb, eventually};
+use sqlx::Row as _;
+use tokio::sync::watch;
 
 use crate::capture_support::url_as;
-use crate::clean_support::{ALL_BUILDS, BUILDS, PROJECTS, retries, status, table};
-use crate::log_support::builds;
+use crate::clean_support::{
+    ALL_BUILDS, BUILDS, PROJECTS, Place, THOUSAND_BUILDS, THOUSAND_PROJECTS, activated, builder, retries, status, table,
+};
+use crate::fault_hook::Task;
+use crate::log_support::{When, builds};
 
 /// While there is a row in `slow`, a delete of a build takes three seconds: longer than anybody of the application waits,
 /// and shorter than the timeout of our statement.
@@ -55,6 +65,77 @@ async fn l11_sessions_of_our_own_are_no_reason_to_give_way() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn l11_only_the_transaction_that_was_watched_is_cancelled() -> Result<()> {
+    let db = TestDb::with_schema(Role::Ci, BUILDS).await?;
+    let mut ours = db.connect().await?;
+    let hold = "BEGIN; SELECT FROM builds WHERE id = 11 FOR UPDATE";
+    sqlx::raw_sql(hold).execute(&mut ours).await?;
+    let of = |row: &sqlx::postgres::PgRow| (row.get::<i32, _>("pid"), row.get::<i64, _>("xact_start"));
+    let (pid, first) = of(&sqlx::query(statements::BACKEND_PID).fetch_one(&mut ours).await?);
+    let waiting = db.clone();
+    let application = Task::spawn(async move { waiting.execute("UPDATE builds SET status = 9 WHERE id = 11").await });
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    eventually("somebody waits", PATIENCE, async || Ok(db.scalar::<i64>(waits).await? == 1)).await?;
+    let cancelled = async |xact_start: i64| -> Result<bool> {
+        let query = sqlx::query_scalar(statements::CANCEL_IF_BLOCKING).bind(pid).bind(xact_start).bind("lfk/");
+        Ok(query.fetch_one(&db.pool).await?)
+    };
+    assert!(cancelled(first).await?, "somebody waits for it");
+    assert!(!cancelled(first - 1).await?, "that transaction has ended");
+    sqlx::raw_sql("COMMIT").execute(&mut ours).await?;
+    assert_eq!(application.end().await??, 1);
+    // The same backend, at something else.
+    sqlx::raw_sql(hold).execute(&mut ours).await?;
+    let (same, second) = of(&sqlx::query(statements::BACKEND_PID).fetch_one(&mut ours).await?);
+    assert!(same == pid && second > first);
+    let waiting = db.clone();
+    let application = Task::spawn(async move { waiting.execute("UPDATE builds SET status = 8 WHERE id = 11").await });
+    eventually("somebody waits", PATIENCE, async || Ok(db.scalar::<i64>(waits).await? == 1)).await?;
+    assert!(!cancelled(first).await?);
+    assert!(cancelled(second).await?, "the new one would be cancelled");
+    sqlx::raw_sql("ROLLBACK").execute(&mut ours).await?;
+    assert_eq!(application.end().await??, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn l11_in_one_database_who_waits_for_children_that_are_being_locked_goes_first() -> Result<()> {
+    // In the second batch a statement locks all children of its keys, and these are many: it takes most of a second.
+    let many = "INSERT INTO builds SELECT n, 617 FROM generate_series(1001, 400000) n;";
+    let pair = Place::SameDatabase.pair(THOUSAND_PROJECTS, &format!("{THOUSAND_BUILDS} {many}")).await?;
+    let first_is_done = watch::Sender::new(false);
+    let served = watch::Sender::new(false);
+    let (first, application) = (first_is_done.clone(), served.clone());
+    let locked = Arc::new(AtomicUsize::new(0));
+    let hook = When::passing(move |point, _| {
+        let (first, application, locked) = (first.clone(), application.clone(), locked.clone());
+        async move {
+            if point == Point::BatchDone {
+                first.send_replace(true);
+            }
+            if point == Point::ChildrenLocked && locked.fetch_add(1, Ordering::SeqCst) == 1 {
+                // The statement that the application waited for never came so far.
+                tokio::time::timeout(PATIENCE, application.subscribe().wait_for(|served| *served)).await??;
+            }
+            Ok(Verdict::GoOn)
+        }
+    });
+    let engine = activated(builder(&pair)?.hook(hook), [builds()?]).await?;
+    pair.main.execute("DELETE FROM projects").await?;
+    let handle = engine.start();
+    first_is_done.subscribe().wait_for(|done| *done).await?;
+    let locking = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active'
+        AND query LIKE '%FOR UPDATE%' AND application_name LIKE 'lfk/%'";
+    eventually("children are being locked", PATIENCE, async || Ok(pair.ci.scalar::<i64>(locking).await? == 1)).await?;
+    assert_eq!(pair.ci.execute("UPDATE builds SET id = -id WHERE id = 501").await?, 1);
+    served.send_replace(true);
+    let done = async || Ok(pair.ci.scalar::<i64>("SELECT count(*) FROM builds").await? == 0);
+    eventually("all are cleaned", PATIENCE, done).await?;
+    handle.shutdown().await?;
+    Ok(())
+}
+
 /// A pair whose children have a standby that does not replay, and two builds to clean since.
 struct Behind {
     pair: Pair,
@@ -97,7 +178,11 @@ async fn l11_writers_wait_for_a_standby_that_is_far_behind_and_say_so() -> Resul
     let held = async || Ok(status(&scene.engine).await?.condition == "held");
     eventually("it is held", PATIENCE, held).await?;
     let note = status(&scene.engine).await?.note.context("no note")?;
-    assert!(note.contains("standby") && note.contains("\"ci\""), "{note}");
+    assert!(note.contains("\"ci\""), "{note}");
+    let standby = "SELECT '\"' || application_name || '\" at ' || coalesce(host(client_addr), 'this machine')
+        FROM pg_stat_replication";
+    let standby: String = scene.pair.ci.scalar(standby).await?;
+    assert!(note.contains(&format!("the standby {standby} has ")), "{note}");
     assert_eq!(table(&scene.pair.ci, "builds").await?, ["(11,1,0)", "(12,1,4)", "(21,2,0)", "(90,,0)"]);
 
     scene.standby.execute("SELECT pg_wal_replay_resume()").await?;

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use lfk_core::ErrorKind;
-use lfk_core::sabotage::{self, Point, Verdict};
+use lfk_core::sabotage::{self, Point, Statements, Verdict};
 use lfk_sql::{Ident, TableName};
 use lfk_tests::scenario::{PATIENCE, drain, expire_leases};
-use lfk_tests::{Pair, TestDb};
+use lfk_tests::{Pair, Role, TestDb};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use crate::clean_support::{Interference, Place, activated, builder, retries, status, table};
@@ -76,8 +76,13 @@ async fn l07_a_wide_parent_delays_no_other_key_of_its_own_or_another_definition(
 
 #[tokio::test]
 async fn l07_a_worker_that_dies_between_two_slices_leaves_the_rest_to_the_next() -> Result<()> {
-    for point in [Point::CleanedUncommitted, Point::LeafCleaned] {
-        let pair = Pair::with_schema(PROJECTS, &children(120_000)).await?;
+    for (place, point) in [
+        (Place::AnotherServer, Point::CleanedUncommitted),
+        (Place::AnotherServer, Point::LeafCleaned),
+        (Place::SameDatabase, Point::ChildrenLocked),
+        (Place::SameDatabase, Point::LeafCleaned),
+    ] {
+        let pair = place.pair(PROJECTS, &children(120_000)).await?;
         // Ten statements find out that it is wide; this is a slice.
         let hook = When::dies(point, NAME, 12);
         let engine = activated(builder(&pair)?.hook(hook), [builds()?]).await?;
@@ -122,23 +127,37 @@ async fn l02_a_wide_parent_that_comes_back_keeps_the_children_that_are_left() ->
     Ok(())
 }
 
-#[tokio::test]
-async fn l07_the_slices_of_a_wide_parent_cost_the_same_to_the_end_while_a_snapshot_is_held() -> Result<()> {
-    const SLICE: usize = 2_000;
-    let pair = Pair::with_schema(PROJECTS, &children(40_000)).await?;
-    let mut reader = pair.ci.connect().await?;
+/// Rows of a slice.
+const SLICE: usize = 2_000;
+
+/// Project 1 has forty thousand builds, and somebody holds a snapshot; a worker, and the statements it would send.
+async fn many_and_a_held_snapshot(same_database: bool) -> Result<(TestDb, PgConnection, PgConnection, Statements)> {
+    let db = TestDb::with_schema(Role::Ci, PROJECTS).await?;
+    db.execute(&children(40_000)).await?;
+    db.execute("DELETE FROM projects WHERE id = 1").await?;
+    let mut reader = db.connect().await?;
     sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM pg_class LIMIT 1").execute(&mut reader).await?;
     let leaf = TableName::new(Ident::new("public")?, Ident::new("builds")?);
-    let sql = sabotage::statements(&builds()?, &["int8"], &leaf, false).context("no key type")?;
-    let mut worker = pair.ci.connect().await?;
+    let sql = sabotage::statements(&builds()?, &["int8"], &leaf, same_database).context("no key type")?;
+    let worker = db.connect().await?;
+    Ok((db, reader, worker, sql))
+}
+
+/// Half of the builds of project 1, as a worker lists them, slice by slice.
+async fn slices(worker: &mut PgConnection, sql: &Statements) -> Result<Vec<String>> {
     let list = with_values(&sql.list, &["ARRAY['1']", "20000"]);
-    let rows: Vec<String> = sqlx::query_scalar(trusted(list)).fetch_all(&mut worker).await?;
+    let rows: Vec<String> = sqlx::query_scalar(trusted(list)).fetch_all(worker).await?;
+    Ok(rows.chunks(SLICE).map(|slice| format!("ARRAY['{}']", slice.join("','"))).collect())
+}
+
+#[tokio::test]
+async fn l07_the_slices_of_a_wide_parent_cost_the_same_to_the_end_while_a_snapshot_is_held() -> Result<()> {
+    let (db, _reader, mut worker, sql) = many_and_a_held_snapshot(false).await?;
     let mut listed = Vec::new();
-    for slice in rows.chunks(SLICE) {
-        let slice = format!("ARRAY['{}']", slice.join("','"));
+    for slice in slices(&mut worker, &sql).await? {
         listed.push(buffers_of(&mut worker, &with_values(&sql.listed, &["ARRAY['1']", "1e11", &slice])).await?);
     }
-    assert_eq!((listed.len(), of_project(&pair.ci, "builds", 1).await?), (10, 20_000));
+    assert_eq!((listed.len(), of_project(&db, "builds", 1).await?), (10, 20_000));
     let (first, last) = (listed[0], listed[9]);
     assert!(last <= first + first / 2, "{listed:?}");
     // What the list is for: a limit in each statement walks over what the ones before have emptied.
@@ -147,8 +166,35 @@ async fn l07_the_slices_of_a_wide_parent_cost_the_same_to_the_end_while_a_snapsh
         let limit = SLICE.to_string();
         capped.push(buffers_of(&mut worker, &with_values(&sql.capped, &["ARRAY['1']", "1e11", &limit])).await?);
     }
-    assert_eq!(of_project(&pair.ci, "builds", 1).await?, 0);
+    assert_eq!(of_project(&db, "builds", 1).await?, 0);
     assert!(capped[9] > last + last / 2, "the measure shows nothing: {listed:?} {capped:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn l07_in_one_database_the_slices_of_a_wide_parent_cost_the_same_to_the_end_too() -> Result<()> {
+    let (db, _reader, mut worker, sql) = many_and_a_held_snapshot(true).await?;
+    let most = i64::MAX.to_string();
+    let mut listed = Vec::new();
+    for slice in slices(&mut worker, &sql).await? {
+        let lock = buffers_of(&mut worker, &with_values(&sql.lock_listed, &["ARRAY['1']", &most, &slice])).await?;
+        let clean = buffers_of(&mut worker, &with_values(&sql.listed, &["ARRAY['1']", "1e11", &slice])).await?;
+        listed.push((lock, clean));
+    }
+    assert_eq!((listed.len(), of_project(&db, "builds", 1).await?), (10, 20_000));
+    let ((lock, clean), (last_lock, last_clean)) = (listed[0], listed[9]);
+    assert!(last_lock <= lock + lock / 100 && last_clean <= clean + clean / 100, "{listed:?}");
+    // Locking under a limit, as it is done for other keys, gets dearer with each.
+    let mut limited = Vec::new();
+    for _ in 0..10 {
+        let lock = with_values(&sql.lock, &["ARRAY['1']", &SLICE.to_string()]);
+        let rows: Vec<String> = sqlx::query_scalar(trusted(lock.clone())).fetch_all(&mut worker).await?;
+        limited.push(buffers_of(&mut worker, &lock).await?);
+        let rows = format!("ARRAY['{}']", rows.join("','"));
+        buffers_of(&mut worker, &with_values(&sql.capped, &["ARRAY['1']", "1e11", &rows])).await?;
+    }
+    assert_eq!(of_project(&db, "builds", 1).await?, 0);
+    assert!(limited[9] > limited[0] + limited[0] / 50, "the measure shows nothing: {listed:?} {limited:?}");
     Ok(())
 }
 

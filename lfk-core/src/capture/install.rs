@@ -1,17 +1,19 @@
 //! Installing a definition: its triggers and its two rows.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use lfk_sql::statements;
 use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::schema::{identify, prepare};
-use super::{Patience, Uncovered, cover_step, finish_retiring, mentioned, named};
+use super::{Uncovered, cover_step, finish_retiring, mentioned, named};
 use crate::database::{Database, Purpose};
 use crate::declaration::Declaration;
 use crate::definition::State;
 use crate::error::{Error, Result};
+use crate::patience::Patience;
 use crate::relation::Relation;
 use crate::report::Installed;
 
@@ -19,11 +21,15 @@ use crate::report::Installed;
 ///
 /// # Errors
 /// Refused when a database is a copy, is another one than recorded, or has a newer schema; a lock that stays taken; SQL.
-pub(crate) async fn install(databases: &[Database], definitions: &[Declaration]) -> Result<Vec<Installed>> {
+pub(crate) async fn install(
+    databases: &[Database],
+    definitions: &[Declaration],
+    patience: Duration,
+) -> Result<Vec<Installed>> {
     let all: Vec<&Declaration> = definitions.iter().collect();
     let mut identities = BTreeMap::new();
     for database in mentioned(databases, &all) {
-        identities.insert(database.name(), prepare(database).await?);
+        identities.insert(database.name(), prepare(database, patience).await?);
     }
     let mut installed = Vec::with_capacity(definitions.len());
     for definition in definitions {
@@ -33,11 +39,12 @@ pub(crate) async fn install(databases: &[Database], definitions: &[Declaration])
             home: named(databases, &definition.parent.database)?,
             away: named(databases, &definition.child.database)?,
             identities: &identities,
+            patience,
         };
         installed.push(site.install().await.map_err(|e| e.for_definition(&definition.name))?);
     }
     for database in mentioned(databases, &all) {
-        finish_retiring(database).await?;
+        finish_retiring(database, patience).await?;
     }
     Ok(installed)
 }
@@ -61,6 +68,8 @@ struct Site<'a> {
     home: &'a Database,
     away: &'a Database,
     identities: &'a BTreeMap<&'a str, Uuid>,
+    /// How long a lock is tried for.
+    patience: Duration,
 }
 
 impl Site<'_> {
@@ -155,7 +164,7 @@ impl Site<'_> {
     }
 
     async fn track(&self) -> Result<i32> {
-        let mut patience = Patience::new();
+        let mut patience = Patience::new(self.patience);
         loop {
             match self.track_once().await {
                 Ok(table_id) => return Ok(table_id),
@@ -186,7 +195,7 @@ impl Site<'_> {
     /// warning, or a deploy would fail for what the daemon reports anyway.
     async fn cover(&self, table_id: i32, exists: bool) -> Result<u64> {
         let mut created = 0;
-        let mut patience = Patience::new();
+        let mut patience = Patience::new(self.patience);
         loop {
             let step = match cover_step(self.home, Some(table_id)).await {
                 Ok(step) => step,
@@ -197,7 +206,7 @@ impl Site<'_> {
             };
             if step.iter().any(Uncovered::was_made) {
                 created += step.iter().map(|r| u64::from(r.outcome == "created")).sum::<u64>();
-                patience = Patience::new();
+                patience.renew();
                 continue;
             }
             // A missing leaf of the log is no obstacle: the DEFAULT leaf takes its rows, and the daemon makes it again.
@@ -319,7 +328,7 @@ impl Site<'_> {
 
     /// Whoever makes or rewinds a cursor keeps the retirer of leaves out meanwhile.
     async fn begin_with_ring(&self) -> Result<crate::database::Tx> {
-        let mut patience = Patience::new();
+        let mut patience = Patience::new(self.patience);
         loop {
             let mut tx = self.home.begin(Purpose::Admin).await?;
             let taken: bool = tx

@@ -33,11 +33,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lfk_sql::statements;
-use tokio::time::Instant;
 
 use crate::database::{Database, Purpose};
 use crate::declaration::Declaration;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
+use crate::patience::Patience;
 
 pub(crate) use grants::grants;
 pub(crate) use install::install;
@@ -46,10 +46,6 @@ pub(crate) use uninstall::uninstall;
 
 /// The version of schema `lfk` that this program makes and works with.
 pub(crate) const SCHEMA_VERSION: i32 = 1;
-
-/// How long a lock is tried for before the command gives up. Each attempt waits a tenth of a second at most, so the
-/// application never queues behind us for longer.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A relation in the tree of a parent whose deletes are not (or, until just now, were not) all logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,53 +108,18 @@ async fn cover_step(database: &Database, table_id: Option<i32>) -> Result<Vec<Un
     Ok(rows.into_iter().map(|(relation, outcome, detail)| Uncovered { relation, outcome, detail }).collect())
 }
 
-/// Trying again, with growing and jittered pauses, until the patience is used up.
-struct Patience {
-    until: Instant,
-    pause: Duration,
-}
-
-impl Patience {
-    fn new() -> Self {
-        Self { until: Instant::now() + PATIENCE, pause: Duration::from_millis(25) }
-    }
-
-    /// Pauses, or says that it is enough: `what` is locked.
-    async fn wait(&mut self, database: &Database, what: &str) -> Result<()> {
-        if Instant::now() + self.pause > self.until {
-            return Err(Error::new(ErrorKind::TimedOut, format!("{what} stayed locked for {} s", PATIENCE.as_secs()))
-                .in_database(database.name())
-                .with_hint(
-                    "run the same command again when no long transaction holds it; what is done so far is kept",
-                ));
-        }
-        tokio::time::sleep(self.pause.mul_f64(rand::random_range(0.5..1.5))).await;
-        self.pause = (self.pause * 2).min(Duration::from_secs(1));
-        Ok(())
-    }
-
-    /// Lets an attempt that met a lock be tried again, and hands on every other error.
-    async fn after(&mut self, error: Error, database: &Database, what: &str) -> Result<()> {
-        match error.sqlstate().as_deref() {
-            // lock_not_available, deadlock_detected; and two installations that met.
-            Some("55P03" | "40P01") => self.wait(database, what).await,
-            _ => Err(error),
-        }
-    }
-}
-
 /// Removes what is left of the tables on which no definition hangs any more.
-async fn finish_retiring(database: &Database) -> Result<()> {
+async fn finish_retiring(database: &Database, limit: Duration) -> Result<()> {
     let mut tx = database.begin(Purpose::Admin).await?;
     let tables: Vec<(i32, String)> =
         tx.query_as(statements::LIST_RETIRING).fetch_all(tx.conn()).await.map_err(|e| database.error(e))?;
     tx.commit().await?;
     for (table_id, relation) in tables {
-        let mut patience = Patience::new();
+        let mut patience = Patience::new(limit);
         loop {
             match untrack_step(database, table_id).await {
                 Ok(true) => break,
-                Ok(false) => patience = Patience::new(),
+                Ok(false) => patience.renew(),
                 Err(e) => patience.after(e, database, &format!("the tree of {relation}")).await?,
             }
         }

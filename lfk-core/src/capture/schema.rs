@@ -1,20 +1,23 @@
 //! Schema `lfk` of one database and the row that says which database it is.
 
+use std::time::Duration;
+
 use lfk_sql::statements;
 use sqlx::Row as _;
 use uuid::Uuid;
 
-use super::{Patience, SCHEMA_VERSION};
+use super::SCHEMA_VERSION;
 use crate::database::{Database, Purpose};
 use crate::error::{Error, Result};
+use crate::patience::Patience;
 
 /// The schema and the identity row of one database. Answers with its identity.
-pub(super) async fn prepare(database: &Database) -> Result<Uuid> {
+pub(super) async fn prepare(database: &Database, limit: Duration) -> Result<Uuid> {
     refuse_another_owner(database).await?;
     if let Some(id) = identify(database).await? {
         return Ok(id);
     }
-    let mut patience = Patience::new();
+    let mut patience = Patience::new(limit);
     loop {
         match create_schema(database).await {
             Ok(()) => break,

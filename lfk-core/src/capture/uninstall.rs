@@ -1,13 +1,16 @@
 //! Uninstalling: by name, and the schema with the last name.
 
+use std::time::Duration;
+
 use lfk_sql::statements;
 use sqlx::Row as _;
 use uuid::Uuid;
 
-use super::{Patience, finish_retiring, mentioned, named};
+use super::{finish_retiring, mentioned, named};
 use crate::database::{Database, Purpose};
 use crate::declaration::Declaration;
 use crate::error::{Error, Result};
+use crate::patience::Patience;
 
 /// Removes the named definitions, their triggers, and schema `lfk` where nothing else is left in it. Databases without lfk
 /// are fine. Answers with the names of which anything was there.
@@ -18,6 +21,7 @@ pub(crate) async fn uninstall(
     databases: &[Database],
     definitions: &[Declaration],
     names: &[String],
+    patience: Duration,
 ) -> Result<Vec<String>> {
     let mut chosen = Vec::with_capacity(names.len());
     for name in names {
@@ -28,21 +32,21 @@ pub(crate) async fn uninstall(
     for definition in &chosen {
         let home = named(databases, &definition.parent.database)?;
         let away = named(databases, &definition.child.database)?;
-        if forget(definition, home, away).await.map_err(|e| e.for_definition(&definition.name))? {
+        if forget(definition, home, away, patience).await.map_err(|e| e.for_definition(&definition.name))? {
             removed.push(definition.name.clone());
         }
     }
     for database in mentioned(databases, &chosen) {
         if is_installed(database).await? {
-            finish_retiring(database).await?;
-            drop_if_unused(database).await?;
+            finish_retiring(database, patience).await?;
+            drop_if_unused(database, patience).await?;
         }
     }
     Ok(removed)
 }
 
 /// The child's side first: without it the definition refuses to work, and only the parent's side can name it.
-async fn forget(definition: &Declaration, home: &Database, away: &Database) -> Result<bool> {
+async fn forget(definition: &Declaration, home: &Database, away: &Database, limit: Duration) -> Result<bool> {
     let Some(here) = identity(home).await? else { return Ok(false) };
     let there = identity(away).await?;
     let mut found = false;
@@ -54,7 +58,7 @@ async fn forget(definition: &Declaration, home: &Database, away: &Database) -> R
     } else if let Some(there) = there {
         // A row in a copy belongs to nobody else.
         let nonces = if there.is_copy { None } else { nonces(home, &definition.name).await? };
-        let mut patience = Patience::new();
+        let mut patience = Patience::new(limit);
         found = loop {
             match delete_peer(away, &definition.name, here.id, nonces.as_deref()).await {
                 Ok(found) => break found,
@@ -62,7 +66,7 @@ async fn forget(definition: &Declaration, home: &Database, away: &Database) -> R
             }
         };
     }
-    let mut patience = Patience::new();
+    let mut patience = Patience::new(limit);
     loop {
         match delete_definition(home, &definition.name).await {
             Ok(was_there) => return Ok(found || was_there),
@@ -142,12 +146,12 @@ enum Left {
     Nothing,
 }
 
-async fn drop_if_unused(database: &Database) -> Result<()> {
-    let mut patience = Patience::new();
+async fn drop_if_unused(database: &Database, limit: Duration) -> Result<()> {
+    let mut patience = Patience::new(limit);
     loop {
         match try_drop(database).await {
             Ok(Left::Used | Left::Nothing) => return Ok(()),
-            Ok(Left::Tables) => finish_retiring(database).await?,
+            Ok(Left::Tables) => finish_retiring(database, limit).await?,
             Err(e) => patience.after(e, database, "schema lfk").await?,
         }
     }

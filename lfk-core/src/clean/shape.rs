@@ -112,8 +112,12 @@ impl Shape {
         }
     }
 
-    /// Binds: the key columns, then the row limit. Answers the rows as text.
+    /// Binds: the key columns, then the row limit, then the rows (`Listed`). Answers the rows as text.
     pub(crate) fn lock(&self, leaf: &TableName, form: Form) -> Sql {
+        let rows = match form {
+            Form::Listed => fragment::THESE_ROWS.render(&[("rows", self.parameter(2).into())]),
+            Form::Whole | Form::Capped => fragment::ALL_ROWS.render(&[]),
+        };
         let waiting = match form {
             Form::Whole => fragment::WAIT,
             Form::Capped | Form::Listed => fragment::SKIP_LOCKED,
@@ -121,6 +125,7 @@ impl Shape {
         statements::LOCK_CHILDREN.render(&[
             ("leaf", leaf.into()),
             ("match", self.children().into()),
+            ("rows", rows.into()),
             ("limit", self.parameter(1).into()),
             ("skip_locked", waiting.render(&[]).into()),
         ])

@@ -2,17 +2,17 @@
 
 use std::time::Instant;
 
-use lfk_sql::{TableName, statements};
+use lfk_sql::TableName;
 use sqlx::Row as _;
 
 use super::converge::Cleaner;
 use super::shape::Form;
 use super::survey::{Survey, Surveyor};
-use crate::database::Purpose;
-use crate::error::Result;
+use crate::database::{Purpose, Tx};
+use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::points::Point;
-use crate::signals;
+use crate::signals::{self, Ours};
 
 /// Which rows of a leaf a statement is aimed at.
 #[derive(Debug, Clone, Copy)]
@@ -64,7 +64,7 @@ impl Cleaner<'_> {
         Ok(survey)
     }
 
-    /// (C) One statement on one leaf, in a transaction of its own.
+    /// (C) One statement on one leaf, in a transaction of its own. In one database the children are locked by another one before.
     pub(super) async fn clean_leaf(
         &mut self,
         leaf: &TableName,
@@ -77,17 +77,10 @@ impl Cleaner<'_> {
         let consumer = &self.lease.consumer;
         let form = target.form();
         let mut tx = self.away.begin(Purpose::Write).await?;
-        let backend: i64 =
-            tx.query_scalar(statements::BACKEND_PID).fetch_one(tx.conn()).await.map_err(|e| self.away.error(e))?;
+        let ours = Ours::of(&mut tx, self.away).await?;
         let mut locked: Vec<String> = Vec::new();
         if self.shape.same_database {
-            // A whole statement locks all of them: the limit is only for the capped form.
-            let most = target.cap().unwrap_or(i64::MAX);
-            let mut query = tx.query_scalar(self.shape.lock(leaf, form).into_sql_str());
-            for column in columns {
-                query = query.bind(column);
-            }
-            locked = query.bind(most).fetch_all(tx.conn()).await.map_err(|e| self.away.error(e))?;
+            locked = self.lock_leaf(&mut tx, ours, leaf, target, columns).await?;
             self.points.pass(Point::ChildrenLocked, consumer).await?;
         }
         let locked_rows = locked.len();
@@ -102,10 +95,7 @@ impl Cleaner<'_> {
             Target::Capped(_) => query.bind(target.cap()),
             Target::Listed(rows) => query.bind(rows),
         };
-        let row = tokio::select! {
-            row = query.fetch_one(tx.conn()) => row.map_err(|e| self.away.error(e))?,
-            never = signals::never_block_others(self.away, backend) => match never {},
-        };
+        let row = self.giving_way(ours, query.fetch_one(tx.conn())).await?;
         // Under the statement's own lock on the leaf, so that nothing changes between this and the commit.
         self.surveyor().compare(&row)?;
         self.points.pass(Point::CleanedUncommitted, consumer).await?;
@@ -117,6 +107,48 @@ impl Cleaner<'_> {
         let reached = if self.shape.same_database { locked_rows as u64 } else { rows };
         let full = rows > 0 && matches!(target, Target::Capped(cap) if reached >= cap as u64);
         Ok(LeafDone { rows, late: row.get("late"), may_swallow: row.get("may_swallow"), full })
+    }
+
+    /// In one database: locks the children that the next statement of the transaction is aimed at.
+    async fn lock_leaf(
+        &self,
+        tx: &mut Tx,
+        ours: Ours,
+        leaf: &TableName,
+        target: Target<'_>,
+        columns: &[Vec<String>],
+    ) -> Result<Vec<String>> {
+        let mut query = tx.query_scalar(self.shape.lock(leaf, target.form()).into_sql_str());
+        for column in columns {
+            query = query.bind(column);
+        }
+        // Only the capped form has a limit: a whole statement locks all of them, and a list is as long as it is.
+        query = query.bind(target.cap().unwrap_or(i64::MAX));
+        if let Target::Listed(rows) = target {
+            query = query.bind(rows);
+        }
+        self.giving_way(ours, query.fetch_all(tx.conn())).await
+    }
+
+    /// Waits for a statement of a writing transaction, and has it cancelled when somebody waits for what it has locked.
+    async fn giving_way<T>(&self, ours: Ours, statement: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
+        tokio::select! {
+            done = statement => done.map_err(|e| self.cleaning_error(e)),
+            never = signals::never_block_others(self.away, ours) => match never {},
+        }
+    }
+
+    /// The server says of a rule only that it cannot do what we ask for.
+    fn cleaning_error(&self, error: sqlx::Error) -> Error {
+        let error = self.away.error(error);
+        if error.sqlstate().as_deref() != Some("0A000") {
+            return error;
+        }
+        error.with_hint(format!(
+            "a rule on the child {} rewrites the statement, so that it cannot say what it did: drop the rule, or make it a \
+             trigger; `lfk plan` names it",
+            self.shape.child
+        ))
     }
 
     /// Rows of one key in one leaf, at most `limit`.

@@ -3,7 +3,8 @@
 //! Their rows are listed tens of thousands at a time and cleaned slice by slice, because a LIMIT in every slice would walk
 //! again over the index entries that the slices before have emptied, and become slower with each. The list lives in memory
 //! only: what is done is gone from the table, so a crash, or a row that has moved, is met by the next list. The parent is
-//! re-checked before every slice.
+//! re-checked before every slice; in one database the slice's rows are locked first, and its statement looks for the parent
+//! itself.
 
 use std::time::{Duration, Instant};
 
@@ -36,14 +37,8 @@ impl Cleaner<'_> {
         let keys = std::slice::from_ref(key);
         let columns = Key::by_column(keys, self.shape.width());
         while began.elapsed() < budget {
-            // In one database every statement locks and looks for the parent itself; it has no use for a list.
-            let rows = if self.shape.same_database {
-                0
-            } else {
-                match self.clean_listed(keys, &columns, began + budget, tally).await? {
-                    Some(rows) => rows,
-                    None => return Ok(WideEnd::Done),
-                }
+            let Some(rows) = self.clean_listed(keys, &columns, began + budget, tally).await? else {
+                return Ok(WideEnd::Done);
             };
             if rows == 0 {
                 let attempt = self

@@ -12,6 +12,7 @@ use crate::declaration::{Declaration, Definition};
 use crate::definition::LooseForeignKey;
 use crate::error::{Error, Result};
 use crate::limiter::Limiter;
+use crate::patience::DEFAULT_PATIENCE;
 use crate::points::Points;
 use crate::store::CursorStore;
 
@@ -35,6 +36,7 @@ pub struct Builder {
     attempts: u32,
     target: Duration,
     retention: Duration,
+    patience: Duration,
     points: Points,
     log_sql: LogSql,
     pub(super) cursor_store: Option<Arc<dyn CursorStore>>,
@@ -49,6 +51,7 @@ impl Default for Builder {
             attempts: DEFAULT_ATTEMPTS,
             target: DEFAULT_TARGET,
             retention: DEFAULT_RETENTION,
+            patience: DEFAULT_PATIENCE,
             points: Points::default(),
             log_sql: LogSql::default(),
             cursor_store: None,
@@ -97,6 +100,15 @@ impl Builder {
     #[must_use]
     pub fn retention(mut self, retention: Duration) -> Self {
         self.retention = retention;
+        self
+    }
+
+    /// How long install, uninstall, replay and changes of state try to get a lock that somebody else holds, before they end
+    /// with [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut). Default 30 s. None of them ever waits in a lock queue for
+    /// longer than a moment.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
         self
     }
 
@@ -171,6 +183,7 @@ impl Builder {
                 attempts,
                 target: self.target,
                 retention: self.retention,
+                patience: self.patience,
                 points: self.points,
                 log_sql: self.log_sql,
                 cursor_store: self.cursor_store,

@@ -84,6 +84,8 @@ impl Leaf<'_> {
         if self.ctx.log_sql.leaf_checked_twice && !self.is_retirable(&mut tx).await? {
             return Ok(Outcome::Kept);
         }
+        let retention = self.ctx.retention.as_secs_f64();
+        tx.query(statements::NOTE_RETIRED).bind(retention).execute(tx.conn()).await.map_err(error)?;
         let empty = statements::empty_leaf(&self.name).into_sql_str();
         tx.query(empty).execute(tx.conn()).await.map_err(error)?;
         tx.commit().await?;

@@ -33,3 +33,5 @@ pub const LEAF_CURRENT: &str = include_str!("../../ring/leaf_current.sql");
 pub const WAIT_BRIEFLY: &str = include_str!("../../ring/wait_briefly.sql");
 /// Forgets old ticks.
 pub const FORGET_TICKS: &str = include_str!("../../ring/forget_ticks.sql");
+/// Notes what a leaf takes along.
+pub const NOTE_RETIRED: &str = include_str!("../../ring/note_retired.sql");
