@@ -24,6 +24,7 @@ mod cli_exit;
 mod cli_schema;
 mod cover;
 mod fault_hook;
+mod fault_network;
 mod fault_points;
 mod fault_servers;
 mod harness;

@@ -79,6 +79,7 @@ impl Cleaner<'_> {
         let mut tx = self.away.begin(Purpose::Write).await?;
         let backend: i64 =
             tx.query_scalar(statements::BACKEND_PID).fetch_one(tx.conn()).await.map_err(|e| self.away.error(e))?;
+        self.points.pass(Point::WriteBegun, consumer).await?;
         let mut locked: Vec<String> = Vec::new();
         if self.shape.same_database {
             // A whole statement locks all of them: the limit is only for the capped form.
