@@ -23,6 +23,7 @@ mod cli_daemon;
 mod cli_exit;
 mod cli_schema;
 mod cover;
+mod fault_failover;
 mod fault_hook;
 mod fault_network;
 mod fault_points;

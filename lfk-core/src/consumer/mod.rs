@@ -89,7 +89,12 @@ impl Turn<'_> {
         let Claim::Taken(lease) = Lease::claim(self.home, self.consumer, self.owner).await? else {
             return Ok(End::Elsewhere);
         };
-        let result = self.work(&lease, pace, effort).await;
+        let mut result = self.work(&lease, pace, effort).await;
+        // Only the head exchanges nonces; the trailing pass finds a pair that has just been sealed, or was never apart.
+        if result.is_ok() && effort.rows > 0 && self.lane == Lane::Head {
+            let sealed = pair::seal(self.definition, &lease, self.away, self.points).await;
+            result = result.and_then(|end| sealed.map(|()| end));
+        }
         let keep_quiet = match &result {
             Err(e) if e.kind == ErrorKind::Unreachable => e.database.as_deref() == Some(self.home.name()),
             Err(e) => matches!(e.kind, ErrorKind::Crashed | ErrorKind::LeaseLost),
