@@ -13,26 +13,36 @@ use sqlx::postgres::{PgConnection, PgQueryResult, PgRow, PgStatement, PgTypeInfo
 use sqlx::{Either, Error, Execute, Executor, Postgres, SqlStr};
 use tokio::time::{Instant, timeout_at};
 
+/// What became of the last statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flight {
+    /// It was answered, or none was sent.
+    Landed,
+    /// It was sent, and its answer is not read to the end.
+    Sent,
+    /// Its answer did not come, or cannot be understood: nothing more can be done with this connection.
+    Lost,
+}
+
 /// One statement's use of a connection.
 #[derive(Debug)]
 pub(crate) struct Bounded<'c> {
     connection: Option<&'c mut PgConnection>,
-    in_flight: &'c mut bool,
+    flight: &'c mut Flight,
     patience: Duration,
 }
 
 type Answer = Result<Either<PgQueryResult, PgRow>, Error>;
 
 impl<'c> Bounded<'c> {
-    /// `in_flight` is true from the moment a statement is sent until its answer was read to the end.
-    pub(super) fn new(connection: Option<&'c mut PgConnection>, in_flight: &'c mut bool, patience: Duration) -> Self {
-        Self { connection, in_flight, patience }
+    pub(super) fn new(connection: Option<&'c mut PgConnection>, flight: &'c mut Flight, patience: Duration) -> Self {
+        Self { connection, flight, patience }
     }
 }
 
-/// An error in which the server has spoken, and will take the next statement.
-fn is_an_answer(error: &Error) -> bool {
-    matches!(error, Error::Database(_))
+/// After an error in which the server has spoken, it takes the next statement.
+fn after(error: &Error) -> Flight {
+    if matches!(error, Error::Database(_)) { Flight::Landed } else { Flight::Lost }
 }
 
 fn no_answer(patience: Duration) -> Error {
@@ -48,28 +58,31 @@ impl<'c> Executor<'c> for Bounded<'c> {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let Self { connection: Some(connection), in_flight, patience } = self else {
+        let Self { connection: Some(connection), flight, patience } = self else {
             return stream::once(async { Err(Error::PoolClosed) }).boxed();
         };
-        *in_flight = true;
+        *flight = Flight::Sent;
         let rows = connection.fetch_many(query);
         let until = Instant::now() + patience;
-        let next = move |state: Option<(BoxStream<'e, Answer>, &'e mut bool)>| async move {
-            let (mut rows, in_flight) = state?;
+        let next = move |state: Option<(BoxStream<'e, Answer>, &'e mut Flight)>| async move {
+            let (mut rows, flight) = state?;
             match timeout_at(until, rows.next()).await {
-                Ok(Some(Ok(row))) => Some((Ok(row), Some((rows, in_flight)))),
+                Ok(Some(Ok(row))) => Some((Ok(row), Some((rows, flight)))),
                 Ok(Some(Err(error))) => {
-                    *in_flight = !is_an_answer(&error);
+                    *flight = after(&error);
                     Some((Err(error), None))
                 }
                 Ok(None) => {
-                    *in_flight = false;
+                    *flight = Flight::Landed;
                     None
                 }
-                Err(_) => Some((Err(no_answer(patience)), None)),
+                Err(_) => {
+                    *flight = Flight::Lost;
+                    Some((Err(no_answer(patience)), None))
+                }
             }
         };
-        stream::unfold(Some((rows, in_flight)), next).boxed()
+        stream::unfold(Some((rows, flight)), next).boxed()
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, Error>>
@@ -96,11 +109,11 @@ impl<'c> Executor<'c> for Bounded<'c> {
     {
         Box::pin(async move {
             let Some(connection) = self.connection else { return Err(Error::PoolClosed) };
-            *self.in_flight = true;
+            *self.flight = Flight::Sent;
             let until = Instant::now() + self.patience;
             let prepared = timeout_at(until, connection.prepare_with(sql, parameters)).await;
             let prepared = prepared.unwrap_or_else(|_| Err(no_answer(self.patience)));
-            *self.in_flight = prepared.as_ref().is_err_and(|error| !is_an_answer(error));
+            *self.flight = prepared.as_ref().err().map_or(Flight::Landed, after);
             prepared
         })
     }

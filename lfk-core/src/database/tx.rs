@@ -1,8 +1,8 @@
 //! An open transaction: the only thing that a statement can be sent through.
 //!
 //! The server is authoritative for what it did. A transaction that is dropped is rolled back before its connection serves
-//! anybody else; one whose answer did not come, or was not waited for, takes its connection along: the server rolls back when
-//! it notices, at the latest when its own timeouts end.
+//! anybody else; one whose answer did not come takes its connection along: the server rolls back when it notices, at the latest
+//! when its own timeouts end.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use sqlx::{FromRow, Postgres, SqlSafeStr, SqlStr};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use super::bounded::Bounded;
+use super::bounded::{Bounded, Flight};
 use super::lanes::Place;
 use crate::error::{Error, Result};
 
@@ -30,8 +30,7 @@ pub(crate) struct Tx {
     persistent: bool,
     /// How long an answer is waited for.
     patience: Duration,
-    /// A statement was sent, and its answer has not been read to the end.
-    in_flight: bool,
+    flight: Flight,
     /// Whether there is anything to roll back.
     open: bool,
     /// Given back after the connection.
@@ -48,7 +47,15 @@ impl Tx {
         place: Option<Place>,
     ) -> Self {
         let database = database.to_owned();
-        Self { connection: Some(connection), database, persistent, patience, in_flight: false, open: false, place }
+        Self {
+            connection: Some(connection),
+            database,
+            persistent,
+            patience,
+            flight: Flight::Landed,
+            open: false,
+            place,
+        }
     }
 
     pub(super) async fn open(&mut self, opening: SqlStr) -> Result<(), sqlx::Error> {
@@ -58,7 +65,7 @@ impl Tx {
 
     /// The connection, for the queries that are made here. Each is given up when no answer comes in time.
     pub(crate) fn conn(&mut self) -> Bounded<'_> {
-        Bounded::new(self.connection.as_deref_mut(), &mut self.in_flight, self.patience)
+        Bounded::new(self.connection.as_deref_mut(), &mut self.flight, self.patience)
     }
 
     /// A statement for this connection. Behind a transaction pooler nothing may be kept under a name: the next
@@ -107,14 +114,14 @@ impl Tx {
 impl Drop for Tx {
     fn drop(&mut self) {
         let (Some(mut connection), place) = (self.connection.take(), self.place.take()) else { return };
-        let runtime = Handle::try_current();
-        let (false, Ok(runtime)) = (self.in_flight, runtime) else {
+        let (Ok(runtime), false) = (Handle::try_current(), self.flight == Flight::Lost) else {
             // Closed without a word: a peer that has vanished would keep us waiting, and the place with us.
             drop(connection.detach());
             return;
         };
         let open = self.open;
         runtime.spawn(async move {
+            // Before its answer, the driver reads what is left of one that nobody has waited for.
             let rolled_back = async {
                 if open { sqlx::raw_sql(statements::ROLLBACK).execute(&mut *connection).await.is_ok() } else { true }
             };
