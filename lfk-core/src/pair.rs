@@ -97,6 +97,16 @@ pub(crate) async fn nonce_of_children(definition: &Declaration, home: &Database,
     read_peer(definition, away, met.home_identity).await
 }
 
+/// Exchanges nonces once more after children were changed, so that a copy of either side from before that no longer agrees: the
+/// exchange at the beginning of a turn says nothing about the changes after it.
+///
+/// # Errors
+/// As [`verify`].
+pub(crate) async fn seal(definition: &Declaration, lease: &Lease, away: &Database, points: &Points) -> Result<()> {
+    let home_identity = identify(&lease.home).await?;
+    exchange_nonce(definition, lease, away, home_identity.id, points).await
+}
+
 /// How the parent's key columns compare now.
 pub(crate) async fn key_kinds(definition: &Declaration, home: &Database) -> Result<Vec<Option<String>>> {
     let columns: Vec<&str> = definition.parent.columns.iter().map(lfk_sql::Ident::as_str).collect();

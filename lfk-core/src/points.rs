@@ -5,7 +5,7 @@
 use crate::error::Result;
 
 /// A place between two statements. The comment says what the database holds if the worker dies right there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Point {
     /// The lease is taken, nothing else: it runs out.
@@ -22,6 +22,8 @@ pub enum Point {
     DeadlineSet,
     /// The absent parents are known: nothing changed.
     Rechecked,
+    /// A transaction is open in the children's database, and nothing is done in it.
+    WriteBegun,
     /// Where parent and child share a database: children are locked in a transaction that now rolls back.
     ChildrenLocked,
     /// Children of one leaf are gone in a transaction that is not committed: it rolls back.
@@ -67,7 +69,7 @@ pub enum Point {
 impl Point {
     /// Every point of a turn that reads keys, in the order in which a batch passes them.
     #[cfg(feature = "sabotage")]
-    pub const ALL: [Point; 16] = [
+    pub const ALL: [Point; 17] = [
         Self::Claimed,
         Self::NonceOffered,
         Self::Paired,
@@ -75,6 +77,7 @@ impl Point {
         Self::PageRead,
         Self::DeadlineSet,
         Self::Rechecked,
+        Self::WriteBegun,
         Self::ChildrenLocked,
         Self::CleanedUncommitted,
         Self::LeafCleaned,

@@ -1,14 +1,16 @@
 -- Purpose: opens a transaction that changes child rows.
 -- Why these: the search path stays the role's own, because triggers, CHECKs and index functions of the application may
 --   rely on it; statement_timeout is the second half of the promise that nothing acts later than 10 s after its
---   re-check; with session_replication_role other than origin the chained triggers would be silent, so it is refused.
+--   re-check. When the network splits before the commit, the rows stay locked for the application until the idle timeout,
+--   which is therefore no longer than a statement. With session_replication_role other than origin the chained triggers
+--   would be silent, so it is refused.
 --   Without sequential scans a plan on a tiny table looks so dear that it would be compiled: 100 ms for one row, hence jit.
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 SET LOCAL row_security = off;
 SET LOCAL synchronous_commit = on;
 SET LOCAL statement_timeout = '5s';
 SET LOCAL lock_timeout = '200ms';
-SET LOCAL idle_in_transaction_session_timeout = '15s';
+SET LOCAL idle_in_transaction_session_timeout = '5s';
 SET LOCAL jit = off;
 SET LOCAL enable_seqscan = off;
 DO $do$ BEGIN

@@ -237,3 +237,21 @@ async fn l09_a_statement_that_timed_out_is_not_repeated_at_its_size() -> Result<
     assert_eq!(pair.ci.scalar::<i64>("SELECT last_value FROM too_large WHERE is_called").await?, 1);
     Ok(())
 }
+
+#[tokio::test]
+async fn l08_a_session_in_which_triggers_are_silent_blocks_the_definition_and_blames_no_key() -> Result<()> {
+    let pair = Pair::with_schema(THOUSAND_PROJECTS, THOUSAND_BUILDS).await?;
+    active_as_owner(&pair, [builds()?]).await?;
+    // Has no connection yet that was made before.
+    let engine = pair.engine([builds()?])?;
+    pair.ci.execute(&format!("ALTER DATABASE {} SET session_replication_role = replica", pair.ci.name)).await?;
+    pair.main.execute("DELETE FROM projects").await?;
+    // The opening of the transaction fails, more than once on one connection.
+    let note = blocked(&engine).await?;
+    assert!(note.contains("session_replication_role"), "{note}");
+    assert_eq!(retries(&pair.main).await?, [""; 0]);
+    pair.ci.execute(&format!("ALTER DATABASE {} RESET session_replication_role", pair.ci.name)).await?;
+    drain(&pair.engine([builds()?])?).await?;
+    assert_eq!(table(&pair.ci, "builds").await?, [""; 0]);
+    Ok(())
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use lfk_core::{Database, Drained, Engine, ErrorKind, LooseForeignKey, OnDelete};
 use lfk_tests::scenario::{PATIENCE, active, drain, loose};
-use lfk_tests::{Mode, Pair, Proxy, Role, TestDb, eventually};
+use lfk_tests::{Cluster, Mode, Pair, Proxy, Role, TestDb, eventually};
 use sqlx::postgres::PgPoolOptions;
 
 use crate::clean_support::{
@@ -235,5 +235,26 @@ async fn l15_nothing_in_the_log_is_changed_by_being_read() -> Result<()> {
     drain(&engine).await?;
     assert_eq!(table(&pair.main, log).await?, before);
     assert_eq!(status(&engine).await?.keys_total, 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn l11_a_lock_is_never_waited_for_as_long_as_a_check_for_deadlocks() -> Result<()> {
+    // The server logs who has waited for a second.
+    let server = Cluster::start_with(&[("log_lock_waits", "on"), ("deadlock_timeout", "1s")]).await?;
+    let waited = || server.log().contains("still waiting for");
+    let pair = Pair { main: TestDb::with_schema(Role::Main, PROJECTS).await?, ci: TestDb::on(&server).await? };
+    pair.ci.execute(BUILDS).await?;
+    let engine = active(&pair, [builds()?]).await?;
+    let mut application = pair.ci.connect().await?;
+    sqlx::raw_sql("BEGIN; SELECT FROM builds WHERE id = 12 FOR UPDATE").execute(&mut application).await?;
+    pair.main.execute("DELETE FROM projects").await?;
+    engine.run_once().await?;
+    assert_eq!(retries(&pair.main).await?, ["({1},locked,55P03,f)"]);
+    assert!(!waited(), "{}", server.log());
+    // The log would have it.
+    let impatient = "SET lock_timeout = '3s'; UPDATE builds SET status = 5 WHERE id = 12";
+    assert!(pair.ci.execute(impatient).await.is_err());
+    assert!(waited(), "{}", server.log());
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Hooks that hold or kill a worker at a point, for the tests of faults and of sharing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use lfk_core::sabotage::{Hook, Point, Verdict};
 use lfk_core::{Database, Engine, LooseForeignKey};
 use lfk_tests::Pair;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// How long a test waits for something that happens at once unless all is lost.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
@@ -124,6 +124,47 @@ where
             if let Some(action) = action {
                 // A panic of a turn ends the run with an error, so the test fails with it.
                 action.await.expect("the action of the test failed");
+            }
+            Verdict::GoOn
+        })
+    }
+}
+
+/// A worker stands at each of these points once, until it is told to go on.
+pub(crate) struct Steps {
+    left: Mutex<VecDeque<Point>>,
+    at: watch::Sender<Option<Point>>,
+    go: Semaphore,
+}
+
+impl Steps {
+    pub(crate) fn through(points: &[Point]) -> Arc<Self> {
+        let left = Mutex::new(points.iter().copied().collect());
+        Arc::new(Self { left, at: watch::Sender::new(None), go: Semaphore::new(0) })
+    }
+
+    pub(crate) async fn stands_at(&self, point: Point) -> Result<()> {
+        let mut at = self.at.subscribe();
+        let waited = tokio::time::timeout(SOON, at.wait_for(|at| *at == Some(point))).await;
+        waited.with_context(|| format!("no worker came to {point:?}"))??;
+        Ok(())
+    }
+
+    pub(crate) fn go_on(&self) {
+        self.go.add_permits(1);
+    }
+}
+
+impl Hook for Steps {
+    fn pass<'a>(&'a self, point: Point, _: &'a str) -> BoxFuture<'a, Verdict> {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let stops = left.front() == Some(&point) && left.pop_front().is_some();
+        Box::pin(async move {
+            if stops {
+                self.at.send_replace(Some(point));
+                if let Ok(permit) = self.go.acquire().await {
+                    permit.forget();
+                }
             }
             Verdict::GoOn
         })

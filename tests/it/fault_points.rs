@@ -52,6 +52,8 @@ struct Murder {
     done_before: AtomicUsize,
     /// Transactions of the application that each lock a child, until a key was set aside because of it.
     locks: Mutex<Vec<PgConnection>>,
+    /// Retries that were done when a lock was given up last.
+    retried_before: AtomicUsize,
 }
 
 impl Murder {
@@ -67,7 +69,15 @@ impl Murder {
             }
         }
         let (pair, passings) = (pair.clone(), Passings::default());
-        Ok(Arc::new(Self { at, nth, pair, passings, done_before: AtomicUsize::default(), locks: Mutex::new(locks) }))
+        Ok(Arc::new(Self {
+            at,
+            nth,
+            pair,
+            passings,
+            done_before: AtomicUsize::default(),
+            locks: Mutex::new(locks),
+            retried_before: AtomicUsize::default(),
+        }))
     }
 
     async fn live(&self, point: Point, n: usize) -> Result<()> {
@@ -93,8 +103,16 @@ impl Murder {
         let set_aside = "SELECT count(*) FROM lfk.retry";
         if point == Point::Opened && self.at == Point::RetriesDone && self.pair.main.scalar::<i64>(set_aside).await? > 0
         {
-            // One lock is given up, the key of the other is set aside once more.
-            self.locks.lock().await.pop();
+            // One lock is given up, the key of the other is set aside once more; and that one only when it has been, or both
+            // keys would be done at once.
+            let mut locks = self.locks.lock().await;
+            let retried = self.passings.of(Point::RetriesDone);
+            if locks.len() == 2 || retried > self.retried_before.load(Ordering::SeqCst) {
+                self.retried_before.store(retried, Ordering::SeqCst);
+                if let Some(mut holder) = locks.pop() {
+                    sqlx::raw_sql("ROLLBACK").execute(&mut holder).await?;
+                }
+            }
             self.pair.main.execute("UPDATE lfk.retry SET not_before = '-infinity'").await?;
         }
         Ok(())

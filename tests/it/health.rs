@@ -302,3 +302,23 @@ async fn s03_every_change_of_state_is_in_the_audit() -> Result<()> {
     );
     Ok(())
 }
+
+#[tokio::test]
+async fn s01_the_oldest_key_counts_whether_it_is_in_the_log_or_set_aside() -> Result<()> {
+    let pair = Pair::with_schema(PROJECTS, BUILDS).await?;
+    active(&pair, [builds()?]).await?;
+    pair.main
+        .execute(
+            "INSERT INTO lfk.retry (consumer, key, reason, attempts, blamed, not_before, created_at)
+             VALUES ('builds.project_id', '{9}', 'locked', 1, 0, clock_timestamp() + interval '1 hour', clock_timestamp() - interval '2 hours')",
+        )
+        .await?;
+    pair.main.execute("DELETE FROM projects WHERE id = 1").await?;
+    let (pending, oldest) = ("SELECT pending_keys FROM lfk.health", "SELECT oldest_pending_seconds FROM lfk.health");
+    assert_eq!(pair.main.scalar::<i64>(pending).await?, 2);
+    assert!(pair.main.scalar::<f64>(oldest).await? >= 7200.0);
+    pair.main.execute("UPDATE lfk.retry SET created_at = clock_timestamp()").await?;
+    pair.main.execute("UPDATE lfk.key_log SET at = at - interval '3 hours'").await?;
+    assert!(pair.main.scalar::<f64>(oldest).await? >= 10_800.0);
+    Ok(())
+}

@@ -1,66 +1,22 @@
 //! The exchange of nonces when a worker falls asleep in it and another one takes over: whatever the order of their steps, the
 //! two databases stay a pair, and nobody is refused.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use futures::future::BoxFuture;
-use lfk_core::sabotage::{Hook, Point, Verdict};
+use lfk_core::sabotage::{Hook, Point};
 use lfk_core::{Drained, ErrorKind, LooseForeignKey, OnDelete};
 use lfk_tests::scenario::{active, drain, loose};
 use lfk_tests::{Pair, TestDb, eventually};
 use sqlx::PgConnection;
-use tokio::sync::{Semaphore, watch};
 
 use crate::clean_support::{ALL_BUILDS, BUILDS, PROJECTS, table};
-use crate::fault_hook::{At, SOON, Task, hooked};
+use crate::fault_hook::{At, SOON, Steps, Task, hooked};
 
 type Run = Task<lfk_core::Result<Drained>>;
 
 fn builds() -> Result<LooseForeignKey> {
     loose("projects(id)", "builds(project_id)", OnDelete::Delete)
-}
-
-/// A worker stands at each of these points once, until it is told to go on.
-struct Steps {
-    left: Mutex<VecDeque<Point>>,
-    at: watch::Sender<Option<Point>>,
-    go: Semaphore,
-}
-
-impl Steps {
-    fn through(points: &[Point]) -> Arc<Self> {
-        let left = Mutex::new(points.iter().copied().collect());
-        Arc::new(Self { left, at: watch::Sender::new(None), go: Semaphore::new(0) })
-    }
-
-    async fn stands_at(&self, point: Point) -> Result<()> {
-        let mut at = self.at.subscribe();
-        let waited = tokio::time::timeout(SOON, at.wait_for(|at| *at == Some(point))).await;
-        waited.with_context(|| format!("no worker came to {point:?}"))??;
-        Ok(())
-    }
-
-    fn go_on(&self) {
-        self.go.add_permits(1);
-    }
-}
-
-impl Hook for Steps {
-    fn pass<'a>(&'a self, point: Point, _: &'a str) -> BoxFuture<'a, Verdict> {
-        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        let stops = left.front() == Some(&point) && left.pop_front().is_some();
-        Box::pin(async move {
-            if stops {
-                self.at.send_replace(Some(point));
-                if let Ok(permit) = self.go.acquire().await {
-                    permit.forget();
-                }
-            }
-            Verdict::GoOn
-        })
-    }
 }
 
 fn spawn(pair: &Pair, hook: Arc<dyn Hook>) -> Result<Run> {

@@ -327,7 +327,7 @@ impl Writer {
             "SELECT bool_and(pg_snapshot_xmax(prev)::text::bigint > {xid}) FROM lfk.cursor WHERE settle IS NULL"
         );
         let begun = Instant::now();
-        while !self.over.is_cancelled() && begun.elapsed() < Duration::from_secs(4) {
+        while !self.over.is_cancelled() && begun.elapsed() < Duration::from_secs(30) {
             if self.db.scalar(&all).await? {
                 return Ok(true);
             }

@@ -60,6 +60,10 @@ async fn l04_a_late_child_is_removed_once_settle_after_has_passed_and_not_before
     let second = builds()?.settle_after(Duration::from_secs(1));
     let engine = activated(builder(&pair)?.hook(hook), [second]).await?;
     let handle = engine.start();
+    // A worker's own tick comes first and stays the only one for 30 s: one behind the delete could let the second visit come
+    // before the late child.
+    let ticked = "SELECT count(*) > 0 FROM lfk.tick";
+    eventually("the worker's tick", PATIENCE, async || pair.main.scalar(ticked).await).await?;
     let before_commit: f64 = pair.main.scalar(seconds).await?;
     pair.main.execute("DELETE FROM projects WHERE id = 1").await?;
     // To the end: a child that comes before is still its own.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use rand::Rng as _;
+use sqlx::{Connection as _, PgConnection};
 
 use crate::binaries::{Binaries, pg_bin};
 use crate::os::{self, Signal};
@@ -169,6 +170,22 @@ impl Cluster {
             if inner.start()? { Ok(()) } else { bail!("port {} was taken in between", inner.port()) }
         })
         .await
+    }
+
+    /// Makes a standby that was stopped a primary of its own: with what it had received, and no more.
+    ///
+    /// # Errors
+    /// When it runs, does not start, or is not promoted.
+    pub async fn promote(&self) -> Result<()> {
+        self.blocking(|inner| {
+            // Nobody to receive more from.
+            fs::write(inner.data().join("postgresql.auto.conf"), "")?;
+            if inner.start()? { Ok(()) } else { bail!("port {} was taken in between", inner.port()) }
+        })
+        .await?;
+        let mut there = PgConnection::connect(&self.url("postgres")).await?;
+        let promoted: bool = sqlx::query_scalar("SELECT pg_promote()").fetch_one(&mut there).await?;
+        if promoted { Ok(()) } else { bail!("it is not promoted") }
     }
 
     async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Inner) -> Result<T> + Send + 'static) -> Result<T> {

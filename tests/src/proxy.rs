@@ -1,7 +1,7 @@
 //! A network that fails on demand.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -20,8 +20,19 @@ pub enum Mode {
     Pass,
     /// Passes everything on, each piece so much later, in both directions.
     Delay(Duration),
-    /// A black hole: connections stay open and nothing arrives. What was sent meanwhile arrives when the mode changes.
+    /// A black hole: connections stay open and nothing arrives, not even their end. What was sent meanwhile arrives when the
+    /// mode changes.
     Stall,
+    /// The way to the server is a black hole, the way back is open.
+    StallRequests,
+    /// The way to the server is open, the way back is a black hole.
+    StallReplies,
+    /// Passes everything on until a client executes a prepared statement: from that request on, [`Mode::StallRequests`].
+    StallOnExecution,
+    /// Passes everything on until a client commits: from that request on, [`Mode::StallRequests`].
+    StallOnCommit,
+    /// Passes everything on until a client commits: the commit is carried out, and then it is [`Mode::StallReplies`].
+    StallAfterCommit,
     /// The server is down: connections are cut and new ones refused.
     Refuse,
     /// Requests arrive and are carried out, replies are lost. A connection that has lost one is cut when the mode changes.
@@ -43,8 +54,14 @@ pub struct Proxy {
 #[derive(Debug)]
 struct Shared {
     mode: watch::Sender<Mode>,
+    /// The port of the server that connections lead to.
+    server: AtomicU16,
+    /// Connections that were taken before the last time that this was raised are black holes for ever.
+    vanished: watch::Sender<u64>,
     lost: AtomicU64,
     accepted: AtomicU64,
+    /// Connections that stall now, in one direction or both.
+    stalled: watch::Sender<usize>,
 }
 
 impl Proxy {
@@ -63,9 +80,16 @@ impl Proxy {
     pub async fn before(server: u16) -> Result<Self> {
         let (port, listener) = listen_somewhere()?;
         let mode = watch::Sender::new(Mode::Pass);
-        let shared = Arc::new(Shared { mode, lost: AtomicU64::new(0), accepted: AtomicU64::new(0) });
+        let shared = Arc::new(Shared {
+            mode,
+            server: AtomicU16::new(server),
+            vanished: watch::Sender::new(0),
+            lost: AtomicU64::new(0),
+            accepted: AtomicU64::new(0),
+            stalled: watch::Sender::new(0),
+        });
         let (report, listening) = watch::channel(true);
-        let task = tokio::spawn(accept(port, listener, server, Arc::clone(&shared), report));
+        let task = tokio::spawn(accept(port, listener, Arc::clone(&shared), report));
         Ok(Self { port, shared, listening, task })
     }
 
@@ -107,6 +131,27 @@ impl Proxy {
         self.set(mode).await
     }
 
+    /// From now on new connections lead to another server; those that are open stay.
+    pub fn lead_to(&self, cluster: &Cluster) {
+        self.shared.server.store(cluster.port(), Ordering::SeqCst);
+    }
+
+    /// The other side of every open connection vanishes without a word: they stay open, and nothing passes any more, in
+    /// neither direction and whatever the mode is. New ones work.
+    pub fn vanish(&self) {
+        self.shared.vanished.send_modify(|times| *times += 1);
+    }
+
+    /// Waits until something is held up by a mode that stalls.
+    ///
+    /// # Errors
+    /// When nothing is, for a long time.
+    pub async fn is_holding(&self) -> Result<()> {
+        let mut stalled = self.shared.stalled.subscribe();
+        tokio::time::timeout(Duration::from_secs(30), stalled.wait_for(|stalled| *stalled > 0)).await??;
+        Ok(())
+    }
+
     /// How many replies were lost, and so how many outcomes a client cannot know.
     #[must_use]
     pub fn lost(&self) -> u64 {
@@ -143,7 +188,7 @@ fn listen(port: u16) -> std::io::Result<TcpListener> {
 }
 
 /// Owns the listener and, so that all of them end with it, the connections.
-async fn accept(port: u16, first: TcpListener, server: u16, shared: Arc<Shared>, report: watch::Sender<bool>) {
+async fn accept(port: u16, first: TcpListener, shared: Arc<Shared>, report: watch::Sender<bool>) {
     let mut mode = shared.mode.subscribe();
     let mut listener = first;
     let mut connections = JoinSet::new();
@@ -167,35 +212,44 @@ async fn accept(port: u16, first: TcpListener, server: u16, shared: Arc<Shared>,
             accepted = listener.accept() => {
                 let Ok((client, _)) = accepted else { continue };
                 shared.accepted.fetch_add(1, Ordering::SeqCst);
-                connections.spawn(connection(client, server, Arc::clone(&shared)));
+                connections.spawn(connection(client, Arc::clone(&shared)));
             }
         }
     }
 }
 
-async fn connection(client: TcpStream, server: u16, shared: Arc<Shared>) {
-    let Ok(server) = TcpStream::connect(("127.0.0.1", server)).await else { return };
+async fn connection(client: TcpStream, shared: Arc<Shared>) {
+    let mut vanished = shared.vanished.subscribe();
+    let before = *vanished.borrow_and_update();
+    let Ok(server) = TcpStream::connect(("127.0.0.1", shared.server.load(Ordering::SeqCst))).await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
-    let (from_client, to_client) = client.into_split();
-    let (from_server, to_server) = server.into_split();
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
     // True once the reply to a commit is to be lost.
     let doomed = watch::Sender::new(false);
     tokio::select! {
-        () = requests(from_client, to_server, &shared, &doomed) => {}
-        () = replies(from_server, to_client, &shared, &doomed) => {}
+        () = requests(&mut from_client, &mut to_server, &shared, &doomed) => {}
+        () = replies(&mut from_server, &mut to_client, &shared, &doomed) => {}
+        // The sockets stay open: neither side hears anything.
+        () = async { let _ = vanished.wait_for(|times| *times > before).await; } => std::future::pending().await,
     }
 }
 
 async fn requests(
-    mut client: OwnedReadHalf,
-    mut server: OwnedWriteHalf,
+    client: &mut OwnedReadHalf,
+    server: &mut OwnedWriteHalf,
     shared: &Shared,
     doomed: &watch::Sender<bool>,
 ) {
     let mut buffer = vec![0; 64 * 1024];
-    while let Ok(length @ 1..) = client.read(&mut buffer).await {
-        let piece = &buffer[..length];
-        hold(&shared.mode).await;
+    loop {
+        let read = client.read(&mut buffer).await;
+        let piece = &buffer[..read.unwrap_or(0)];
+        shared.mode.send_if_modified(|mode| mode.meets(piece));
+        hold(shared, Mode::StallRequests).await;
+        if piece.is_empty() {
+            return;
+        }
         if is_commit(piece) && shared.mode.send_if_modified(claim) {
             doomed.send_replace(true);
         }
@@ -205,11 +259,18 @@ async fn requests(
     }
 }
 
-async fn replies(mut server: OwnedReadHalf, mut client: OwnedWriteHalf, shared: &Shared, doomed: &watch::Sender<bool>) {
+async fn replies(
+    server: &mut OwnedReadHalf,
+    client: &mut OwnedWriteHalf,
+    shared: &Shared,
+    doomed: &watch::Sender<bool>,
+) {
     let mut mode = shared.mode.subscribe();
     let mut buffer = vec![0; 64 * 1024];
-    while let Ok(length @ 1..) = server.read(&mut buffer).await {
-        hold(&shared.mode).await;
+    loop {
+        let read = server.read(&mut buffer).await;
+        hold(shared, Mode::StallReplies).await;
+        let Ok(length @ 1..) = read else { return };
         if *doomed.borrow() {
             shared.lost.fetch_add(1, Ordering::SeqCst);
             return;
@@ -226,7 +287,7 @@ async fn replies(mut server: OwnedReadHalf, mut client: OwnedWriteHalf, shared: 
 }
 
 /// Reads and forgets until the mode changes: the server must not notice anything, and the client not that it hung up.
-async fn swallow(mut server: OwnedReadHalf, mut mode: watch::Receiver<Mode>) {
+async fn swallow(server: &mut OwnedReadHalf, mut mode: watch::Receiver<Mode>) {
     let mut buffer = vec![0; 64 * 1024];
     let forget = async {
         while let Ok(1..) = server.read(&mut buffer).await {}
@@ -238,18 +299,29 @@ async fn swallow(mut server: OwnedReadHalf, mut mode: watch::Receiver<Mode>) {
     }
 }
 
-/// Waits as long as the mode says.
-async fn hold(mode: &watch::Sender<Mode>) {
-    let delay = match *mode.borrow() {
-        Mode::Delay(delay) => Some(delay),
-        Mode::Stall => None,
-        _ => return,
-    };
-    match delay {
-        Some(delay) => tokio::time::sleep(delay).await,
-        None => {
-            let _ = mode.subscribe().wait_for(|mode| *mode != Mode::Stall).await;
-        }
+/// Waits as long as the mode says; `stall` is the one that stalls only this direction.
+async fn hold(shared: &Shared, stall: Mode) {
+    let mode = *shared.mode.borrow();
+    if let Mode::Delay(delay) = mode {
+        tokio::time::sleep(delay).await;
+    } else if mode == Mode::Stall || mode == stall {
+        shared.stalled.send_modify(|stalled| *stalled += 1);
+        let _ = shared.mode.subscribe().wait_for(|mode| *mode != Mode::Stall && *mode != stall).await;
+        shared.stalled.send_modify(|stalled| *stalled -= 1);
+    }
+}
+
+impl Mode {
+    /// Changes with what a client sends, where it waits for that.
+    fn meets(&mut self, piece: &[u8]) -> bool {
+        let next = match self {
+            Self::StallOnExecution if piece.first() == Some(&b'B') => Self::StallRequests,
+            Self::StallOnCommit if is_commit(piece) => Self::StallRequests,
+            Self::StallAfterCommit if is_commit(piece) => Self::StallReplies,
+            _ => return false,
+        };
+        *self = next;
+        true
     }
 }
 

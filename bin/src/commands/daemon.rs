@@ -10,9 +10,9 @@ use crate::config::chosen;
 use crate::exit::{Complaint, Exit, Failure};
 use crate::signals::Signals;
 
-/// How long a graceful stop may take: a batch ends within its statement's 5 s, and leases are released after that.
-/// Kubernetes sends SIGKILL after 30 s by default.
-const GRACE: Duration = Duration::from_secs(20);
+/// How long a graceful stop may take: a batch ends within its statement's 5 s, and leases are released after that; with a
+/// database that has stopped answering it is 18 s and a few attempts to connect. Kubernetes sends SIGKILL after 30 s by default.
+const GRACE: Duration = Duration::from_secs(26);
 
 /// How long the catalogs may be asked before work begins without their answer. A database that is down is the engine's
 /// to wait for, and a lock on a catalog must not keep work from others.

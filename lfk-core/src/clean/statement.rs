@@ -78,6 +78,7 @@ impl Cleaner<'_> {
         let form = target.form();
         let mut tx = self.away.begin(Purpose::Write).await?;
         let ours = Ours::of(&mut tx, self.away).await?;
+        self.points.pass(Point::WriteBegun, consumer).await?;
         let mut locked: Vec<String> = Vec::new();
         if self.shape.same_database {
             locked = self.lock_leaf(&mut tx, ours, leaf, target, columns).await?;

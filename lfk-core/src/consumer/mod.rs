@@ -159,13 +159,23 @@ impl<'a> Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// Takes a turn. On an error the lease is given back at once, unless a test killed the worker or it is lost anyway.
+    /// Takes a turn. On an error the lease is given back at once, unless a test killed the worker, or it is lost
+    /// anyway, or its database is away.
     pub(crate) async fn take(&self, pace: &mut Pace, effort: &mut Effort) -> Result<End> {
         let Claim::Taken(lease) = Lease::claim(self.home, self.consumer, self.owner).await? else {
             return Ok(End::Elsewhere);
         };
-        let result = self.work(&lease, pace, effort).await;
-        let keep_quiet = matches!(&result, Err(e) if matches!(e.kind, ErrorKind::Crashed | ErrorKind::LeaseLost));
+        let mut result = self.work(&lease, pace, effort).await;
+        // Only the head exchanges nonces; the trailing pass finds a pair that has just been sealed, or was never apart.
+        if result.is_ok() && effort.rows > 0 && self.lane == Lane::Head {
+            let sealed = pair::seal(self.definition.declaration(), &lease, self.away, self.points).await;
+            result = result.and_then(|end| sealed.map(|()| end));
+        }
+        let keep_quiet = match &result {
+            Err(e) if e.kind == ErrorKind::Unreachable => e.database.as_deref() == Some(self.home.name()),
+            Err(e) => matches!(e.kind, ErrorKind::Crashed | ErrorKind::LeaseLost),
+            Ok(_) => false,
+        };
         if !keep_quiet {
             let released = lease.release().await;
             if result.is_ok() {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use lfk_sql::statements;
 use sqlx::Row as _;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -50,6 +51,7 @@ impl Lease {
     /// Refused when the cursor row was written by another cluster, or the transaction counter has gone back: then new
     /// deletes would count as consumed.
     pub(crate) async fn claim(home: &Database, consumer: &str, owner: Uuid) -> Result<Claim> {
+        let asked = Instant::now();
         let mut tx = home.begin(Purpose::Log).await?;
         let claimed: Option<(i64, bool)> = tx
             .query_as(statements::CLAIM)
@@ -77,7 +79,8 @@ impl Lease {
             lost: lost.clone(),
             renewal: None,
         };
-        lease.renewal = Some(tokio::spawn(renew_until_lost(home.clone(), consumer.to_owned(), token, owner, lost)));
+        let renewal = renew_until_lost(home.clone(), consumer.to_owned(), token, owner, asked, lost);
+        lease.renewal = Some(tokio::spawn(renewal));
         Ok(Claim::Taken(lease))
     }
 
@@ -180,16 +183,24 @@ fn foreign_cursor(home: &Database, consumer: &str) -> Error {
 }
 
 /// Renews until a renewal finds another holder. A renewal that fails is tried again; without one for a whole lease, the
-/// lease counts as lost, because the server may have given it away.
-async fn renew_until_lost(home: Database, consumer: String, token: i64, owner: Uuid, lost: CancellationToken) {
-    let mut renewed = tokio::time::Instant::now();
+/// lease counts as lost, because the server may have given it away. Its end is counted from when a renewal was asked for: the
+/// answer may have been long on its way, or never come.
+async fn renew_until_lost(
+    home: Database,
+    consumer: String,
+    token: i64,
+    owner: Uuid,
+    taken: Instant,
+    lost: CancellationToken,
+) {
+    let mut end = taken + LEASE;
     loop {
         tokio::time::sleep(RENEW).await;
-        match renew(&home, &consumer, token, owner).await {
-            Ok(true) => renewed = tokio::time::Instant::now(),
-            Ok(false) => break,
-            Err(_) if renewed.elapsed() < LEASE => {}
-            Err(_) => break,
+        let asked = Instant::now();
+        match tokio::time::timeout_at(end, renew(&home, &consumer, token, owner)).await {
+            Ok(Ok(true)) => end = asked + LEASE,
+            Ok(Err(_)) if Instant::now() < end => {}
+            _ => break,
         }
     }
     lost.cancel();

@@ -4,6 +4,7 @@
 //! defaults of the role, the database or a pooler say. So one code path serves direct connections and transaction
 //! poolers, and no caller can forget a timeout.
 
+mod bounded;
 mod lanes;
 mod tx;
 mod url;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 
 use lfk_sql::statements;
 use sqlx::postgres::PgPool;
-use sqlx::{Postgres, SqlSafeStr as _, SqlStr, Transaction};
+use sqlx::{SqlSafeStr as _, SqlStr};
 
 use self::lanes::{Lanes, Leased, Session};
 pub use self::tx::Tx;
@@ -81,6 +82,9 @@ impl Limits {
     }
 }
 
+/// What an answer may need on its way, beyond the time that a statement may run.
+const GRACE: Duration = Duration::from_secs(3);
+
 /// What a transaction is for. Each has its own opening statement in `sql/session/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -105,6 +109,18 @@ impl Purpose {
             Self::Write => statements::BEGIN_WRITE,
             Self::Admin => statements::BEGIN_ADMIN,
         }
+    }
+
+    /// How long an answer is waited for: longer than the server lets a statement run, by its `statement_timeout` in the
+    /// opening. A server that has vanished, or a network that has split, closes no connection; without this a worker would
+    /// wait until the kernel gives up, or for ever.
+    fn patience(self) -> Duration {
+        let server = match self {
+            Self::Log | Self::Check => 15,
+            Self::Recheck | Self::Write => 5,
+            Self::Admin => 30,
+        };
+        Duration::from_secs(server) + GRACE
     }
 }
 
@@ -213,34 +229,28 @@ impl Database {
     ///
     /// # Errors
     /// When the database cannot be reached, or refuses the session.
+    ///
+    /// # Cancellation
+    /// Dropped half-way, or when the server does not answer in time, the connection is closed: what is
+    /// on its way then can only be rolled back.
     #[doc(hidden)]
     pub async fn begin(&self, purpose: Purpose) -> Result<Tx> {
-        match &self.connections {
-            Connections::Given(pool) => {
-                let pool = pool.clone();
-                let begun = to_its_end(async move { pool.begin_with(purpose.opening()).await }).await;
-                let begun = begun.map_err(|e| self.opening_error(e))?;
-                Ok(Tx::new(begun, &self.name, self.pooler == Pooler::None, None))
-            }
-            Connections::Own(lanes) => self.begin_on(lanes, purpose).await,
-        }
-    }
-
-    async fn begin_on(&self, lanes: &Lanes, purpose: Purpose) -> Result<Tx> {
-        let leased = lanes.acquire().await.map_err(|e| self.opening_error(e))?;
-        let opening: SqlStr = match &leased.session {
+        let (connection, session, place) = match &self.connections {
+            Connections::Given(pool) => (pool.acquire().await, Session::None, None),
+            Connections::Own(lanes) => match lanes.acquire().await {
+                Ok(Leased { connection, session, place }) => (Ok(connection), session, Some(place)),
+                Err(error) => (Err(error), Session::None, None),
+            },
+        };
+        let connection = connection.map_err(|e| self.opening_error(e))?;
+        let mut tx = Tx::new(connection, &self.name, self.pooler == Pooler::None, purpose.patience(), place);
+        let opening: SqlStr = match &session {
             Session::None => purpose.opening().into_sql_str(),
             Session::Marked(session) => statements::opening_of_session(purpose.opening(), session).into_sql_str(),
             Session::Foreign => return Err(self.undeclared_pooler()),
         };
-        // What the pool's own `begin_with` calls, once it has a connection. Here the statement depends on the connection.
-        let Leased { connection, place, .. } = leased;
-        let begun = to_its_end(async move {
-            // The place goes with the connection: nobody else may have it before this one has ended.
-            Transaction::<'static, Postgres>::begin(connection, Some(opening)).await.map(|begun| (begun, place))
-        });
-        let (begun, place) = begun.await.map_err(|e| self.opening_error(e))?;
-        Ok(Tx::new(begun, &self.name, self.pooler == Pooler::None, Some(place)))
+        tx.open(opening).await.map_err(|e| self.opening_error(e))?;
+        Ok(tx)
     }
 
     /// The driver's error as one of ours, in this database. For the crates of lfk only.
@@ -300,12 +310,4 @@ fn is_about_encryption(error: &sqlx::Error) -> bool {
         sqlx::Error::Io(io) => io.kind() == std::io::ErrorKind::InvalidData,
         _ => false,
     }
-}
-
-/// Begins in a task of its own. Dropped half-way, the driver would give the connection back with an open transaction, and the
-/// next transaction on it would be a part of that one; a task that nobody waits for any more ends by rolling back.
-async fn to_its_end<T: Send + 'static>(
-    begin: impl Future<Output = Result<T, sqlx::Error>> + Send + 'static,
-) -> Result<T, sqlx::Error> {
-    tokio::spawn(begin).await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
 }

@@ -1,35 +1,71 @@
 //! An open transaction: the only thing that a statement can be sent through.
+//!
+//! The server is authoritative for what it did. A transaction that is dropped is rolled back before its connection serves
+//! anybody else; one whose answer did not come takes its connection along: the server rolls back when it notices, at the latest
+//! when its own timeouts end.
 
-use sqlx::postgres::{PgArguments, PgConnection, PgRow};
+use std::time::Duration;
+
+use lfk_sql::statements;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::{Query, QueryAs, QueryScalar};
-use sqlx::{FromRow, Postgres, SqlSafeStr, Transaction};
+use sqlx::{FromRow, Postgres, SqlSafeStr, SqlStr};
+use tokio::runtime::Handle;
+use tokio::time::timeout;
 
+use super::bounded::{Bounded, Flight};
 use super::lanes::Place;
 use crate::error::{Error, Result};
 
+/// How long a connection may take to become free again; after that it is closed.
+const LET_GO: Duration = Duration::from_secs(3);
+
 /// An open transaction. Dropping it rolls back.
 pub struct Tx {
-    inner: Transaction<'static, Postgres>,
+    /// None once it was given back.
+    connection: Option<PoolConnection<Postgres>>,
     database: String,
     /// Whether the server keeps the statements of this connection from one transaction to the next.
     persistent: bool,
-    /// Given back after the connection: the fields are dropped in this order.
-    _place: Option<Place>,
+    /// How long an answer is waited for.
+    patience: Duration,
+    flight: Flight,
+    /// Whether there is anything to roll back.
+    open: bool,
+    /// Given back after the connection.
+    place: Option<Place>,
 }
 
 impl Tx {
+    /// No transaction yet: that begins with [`Tx::open`].
     pub(super) fn new(
-        inner: Transaction<'static, Postgres>,
+        connection: PoolConnection<Postgres>,
         database: &str,
         persistent: bool,
+        patience: Duration,
         place: Option<Place>,
     ) -> Self {
-        Self { inner, database: database.to_owned(), persistent, _place: place }
+        let database = database.to_owned();
+        Self {
+            connection: Some(connection),
+            database,
+            persistent,
+            patience,
+            flight: Flight::Landed,
+            open: false,
+            place,
+        }
     }
 
-    /// The connection, for the queries that are made here.
-    pub fn conn(&mut self) -> &mut PgConnection {
-        &mut self.inner
+    pub(super) async fn open(&mut self, opening: SqlStr) -> Result<(), sqlx::Error> {
+        self.open = true;
+        sqlx::raw_sql(opening).execute(self.conn()).await.map(|_| ())
+    }
+
+    /// The connection, for the queries that are made here. Each is given up when no answer comes in time.
+    pub fn conn(&mut self) -> Bounded<'_> {
+        Bounded::new(self.connection.as_deref_mut(), &mut self.flight, self.patience)
     }
 
     /// A statement for this connection. Behind a transaction pooler nothing may be kept under a name: the next
@@ -60,8 +96,7 @@ impl Tx {
     /// # Errors
     /// When the server refuses a statement.
     pub async fn run(&mut self, sql: impl SqlSafeStr) -> Result<()> {
-        use sqlx::Executor as _;
-        self.inner.execute(sqlx::raw_sql(sql)).await.map(|_| ()).map_err(|e| Error::sql(&self.database, e))
+        sqlx::raw_sql(sql).execute(self.conn()).await.map(|_| ()).map_err(|e| Error::sql(&self.database, e))
     }
 
     /// Holds the shape of the key log, so that no plan made from here on lacks a leaf. Before every statement that decides
@@ -70,15 +105,42 @@ impl Tx {
     /// # Errors
     /// When somebody holds the log for longer than the transaction waits.
     pub async fn hold_log(&mut self) -> Result<(), sqlx::Error> {
-        let hold = self.query(lfk_sql::statements::HOLD_LOG);
+        let hold = self.query(statements::HOLD_LOG);
         hold.execute(self.conn()).await.map(|_| ())
     }
 
-    /// Ends it for good.
+    /// Commits.
     ///
     /// # Errors
-    /// When the server says so, or did not answer: then nobody knows whether it was committed.
-    pub async fn commit(self) -> Result<()> {
-        self.inner.commit().await.map_err(|e| Error::sql(&self.database, e))
+    /// When the server says so. When no answer comes in time, nobody knows whether it was carried out.
+    pub async fn commit(mut self) -> Result<()> {
+        self.run(statements::COMMIT).await?;
+        self.open = false;
+        Ok(())
+    }
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        let (Some(mut connection), place) = (self.connection.take(), self.place.take()) else { return };
+        let (Ok(runtime), false) = (Handle::try_current(), self.flight == Flight::Lost) else {
+            // Closed without a word: a peer that has vanished would keep us waiting, and the place with us.
+            drop(connection.detach());
+            return;
+        };
+        let open = self.open;
+        runtime.spawn(async move {
+            // Before its answer, the driver reads what is left of one that nobody has waited for.
+            let rolled_back = async {
+                if open { sqlx::raw_sql(statements::ROLLBACK).execute(&mut *connection).await.is_ok() } else { true }
+            };
+            if matches!(timeout(LET_GO, rolled_back).await, Ok(true)) {
+                // The driver's own way back, which it would take without a limit of time when the connection is dropped.
+                let _ = timeout(LET_GO, connection.return_to_pool()).await;
+            } else {
+                drop(connection.detach());
+            }
+            drop(place);
+        });
     }
 }

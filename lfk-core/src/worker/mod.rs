@@ -41,6 +41,8 @@ const HEARTBEAT: Duration = Duration::from_secs(3);
 pub(crate) const UPKEEP: Duration = Duration::from_secs(60);
 /// How often a tick is offered; the database keeps one in 30 s.
 const TICK: Duration = Duration::from_secs(30);
+/// How long a round may still take once the worker is to stop.
+const LAST_ROUND: Duration = Duration::from_secs(1);
 /// The longest wait before a failed definition or database is tried again.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
@@ -106,7 +108,13 @@ impl Worker {
     pub(crate) async fn run(mut self) -> Result<()> {
         let mut failures = 0;
         while !self.stop.is_cancelled() {
-            let wait = match self.round().await {
+            let stop = self.stop.clone();
+            let round = tokio::select! {
+                round = self.round() => round,
+                // A database that does not answer must not hold up the end; nothing of a round has to be finished.
+                () = async { stop.cancelled().await; tokio::time::sleep(LAST_ROUND).await } => break,
+            };
+            let wait = match round {
                 Ok(started) => {
                     failures = 0;
                     if started || !self.turns.is_empty() { BUSY_POLL } else { IDLE_POLL }
@@ -240,8 +248,9 @@ impl Worker {
             Ok(_) => None,
             Err(error) if error.kind == ErrorKind::Crashed => return Err(error),
             Err(error) if error.kind == ErrorKind::LeaseLost => {
+                // Nothing was shown, neither that all is well nor that anything is wrong.
                 tracing::info!(definition = name, "the lease went to another worker");
-                None
+                return Ok(());
             }
             Err(error) => Some(error),
         };
@@ -265,9 +274,10 @@ impl Worker {
                         "the definition does not get on; it is tried again"
                     );
                 }
-                // In a database that is not ours to work in, not even a note is written.
-                let foreign = error.kind == ErrorKind::Refused && error.database.as_deref() == Some(self.home.name());
-                if !foreign {
+                // In a database that is not ours to work in, not even a note is written; in one that is away, none can be.
+                let cannot = matches!(error.kind, ErrorKind::Refused | ErrorKind::Unreachable)
+                    && error.database.as_deref() == Some(self.home.name());
+                if !cannot {
                     upkeep::note(&self.home, &definition, condition, Some(&note)).await;
                 }
                 self.ctx.troubles.note(&name, &error);

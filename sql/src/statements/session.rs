@@ -13,6 +13,11 @@ pub const BEGIN_WRITE: &str = include_str!("../../session/begin_write.sql");
 /// Opens a transaction that installs, plans, reports or uninstalls.
 pub const BEGIN_ADMIN: &str = include_str!("../../session/begin_admin.sql");
 
+/// Ends a transaction for good.
+pub const COMMIT: &str = include_str!("../../session/commit.sql").trim_ascii_end();
+/// Ends a transaction that nobody needs any more.
+pub const ROLLBACK: &str = include_str!("../../session/rollback.sql").trim_ascii_end();
+
 /// Writes a value into the session of a new connection.
 pub const MARK_SESSION: Template = Template(include_str!("../../session/mark_session.sql"));
 
