@@ -6,7 +6,8 @@
 //! cleaned like any other key then.
 //!
 //! `lfk.sweep` is authoritative for the position and written together with the suspects, so a crash repeats one chunk. The
-//! snapshot in it, taken before the first child was read, says for which markers the sweep stands once it is done.
+//! snapshot in it, taken before the first child was read, says for which markers the sweep stands once it is done; the second
+//! sweep stands only for those of its window, which are older than `settle_after`.
 //!
 //! Both cursors of a definition sweep: a child that was inserted behind the position of the first sweep, by somebody who had
 //! still seen its parent, is found by the second.
