@@ -1,7 +1,7 @@
 //! What else goes on in the databases of the soak: locks, held snapshots, TRUNCATE, partitions that come and go, children that
 //! cannot be deleted, and parents with very many of them.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ pub struct Events {
     pub partitions: [AtomicU64; 4],
     pub wide: AtomicU64,
     pub held_snapshots: AtomicU64,
+    /// The longest that a key was in the log and not yet visited, in seconds. For people.
+    pub longest_wait: AtomicU64,
     /// Deleted projects whose invoices are frozen: key, and whether it was released since.
     pub poisoned: Mutex<Vec<(i64, bool)>>,
 }
@@ -203,12 +205,18 @@ impl Trouble {
     }
 }
 
-/// Lets days pass for what everybody has visited twice.
-pub async fn days(pair: Pair, over: CancellationToken) -> Result<()> {
+/// Lets days pass for what everybody has visited twice, and notes how long keys wait.
+pub async fn days(pair: Pair, events: Arc<Events>, over: CancellationToken) -> Result<()> {
     while !over.is_cancelled() {
         let _ = tokio::time::timeout(Duration::from_secs(3), over.cancelled()).await;
-        let_a_day_pass(&pair.main).await?;
-        let_a_day_pass(&pair.ci).await?;
+        for db in [&pair.main, &pair.ci] {
+            let_a_day_pass(db).await?;
+            // Without what is poisoned or locked.
+            let oldest = "SELECT coalesce(max(extract(epoch FROM clock_timestamp() - u.oldest_at)), 0)::bigint
+                FROM lfk.cursor c, lfk.unread(c.consumer, 1) u WHERE c.settle IS NULL";
+            let oldest = u64::try_from(db.scalar::<i64>(oldest).await?).unwrap_or(0);
+            events.longest_wait.fetch_max(oldest, Ordering::Relaxed);
+        }
     }
     Ok(())
 }

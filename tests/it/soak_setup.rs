@@ -177,7 +177,7 @@ async fn turn_the_ring_quickly(db: &TestDb) -> Result<()> {
     db.execute(&format!(
         "UPDATE lfk.cursor SET settle = '{SETTLE}', stamp = pg_current_xact_id() WHERE settle IS NOT NULL;
          DO $$ BEGIN
-           EXECUTE format('ALTER TABLE lfk.key_log ALTER COLUMN leaf SET DEFAULT ((%s + (extract(epoch FROM pg_catalog.clock_timestamp())::bigint / 15) %% 5) %% 8)::smallint',
+           EXECUTE format('ALTER TABLE lfk.key_log ALTER COLUMN leaf SET DEFAULT ((%s + (extract(epoch FROM pg_catalog.clock_timestamp())::bigint / 15) %% 6) %% 8)::smallint',
                           (extract(epoch FROM clock_timestamp())::bigint / 14400) % 8 + 2);
          END $$"
     ))
