@@ -65,14 +65,11 @@ pub(crate) async fn is_swept(lease: &Lease, marker: Position) -> Result<bool> {
 }
 
 impl Sweep<'_> {
-    /// Sweeps until the end, or until `is_over`.
+    /// Sweeps until the end, or until `is_over`; one chunk at least.
     pub(crate) async fn run(&self, is_over: impl Fn() -> bool) -> Result<SweepEnd> {
         let mut behind = self.begin().await?;
         self.pass(Point::SweepBegun).await?;
         loop {
-            if is_over() {
-                return Ok(SweepEnd::Interrupted);
-            }
             let chunk = self.read(behind.as_ref()).await?;
             self.pass(Point::SweepRead).await?;
             let absent = absent_parents(self.lease, self.shape, &chunk.keys).await?;
@@ -80,6 +77,10 @@ impl Sweep<'_> {
             self.pass(Point::SweepStored).await?;
             if chunk.is_last {
                 return Ok(SweepEnd::Done);
+            }
+            // Not before the first chunk: a turn that took its time to come here would get nowhere.
+            if is_over() {
+                return Ok(SweepEnd::Interrupted);
             }
             behind = chunk.keys.last().cloned();
         }

@@ -8,21 +8,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
-use lfk_tests::{Pair, TestDb, eventually};
+use anyhow::{Context as _, Result};
+use lfk_tests::{Pair, eventually};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::soak_chaos::{Events, Trouble, days, poison, thaw, wide_parents};
 use crate::soak_daemons::{Blows, Fleet};
 use crate::soak_oracle::{Memory, Wrongs};
+use crate::soak_quiet::{QUIET_WITHIN, quiet};
 use crate::soak_setup::{Arena, CHILDREN, WIDE, let_a_day_pass};
 use crate::soak_writers::{Count, Writer};
 
 /// Applications with short transactions.
 const WRITERS: u64 = 3;
-/// How long the daemons may take until nothing is left, on a machine that has other things to do.
-const QUIET_WITHIN: Duration = Duration::from_secs(300);
 /// The definition of the children that cannot be deleted.
 const INVOICES: &str = "invoices.parent_id";
 /// Poisoned keys that are given up in the end.
@@ -99,30 +98,6 @@ impl Soak {
         failed.map(|()| hurt)
     }
 
-    /// Nobody writes any more: waits until lfk has nothing left to do, with all second visits and sweeps. The poisoned keys in
-    /// `kept` are left aside.
-    async fn quiet(&self, kept: &[i64]) -> Result<()> {
-        let begun = Instant::now();
-        let mut before = None;
-        let mut said = Instant::now();
-        loop {
-            let Pair { main, ci } = &self.arena.pair;
-            hurry(main).await?;
-            hurry(ci).await?;
-            let (left, seqs) = (left(main, kept).await? + &left(ci, kept).await?, (seqs(main).await?, seqs(ci).await?));
-            if left.is_empty() && before == Some(seqs) {
-                return Ok(());
-            }
-            before = left.is_empty().then_some(seqs);
-            ensure!(begun.elapsed() < QUIET_WITHIN, "not quiet after {QUIET_WITHIN:?}: {left}");
-            if said.elapsed() > Duration::from_secs(10) {
-                eprintln!("after {:?} there is left: {left}", begun.elapsed());
-                said = Instant::now();
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    }
-
     /// Releases what is poisoned but for a few keys; gives those up.
     async fn release(&self) -> Result<Vec<i64>> {
         let Arena { pair, cli, .. } = &self.arena;
@@ -132,7 +107,7 @@ impl Soak {
         let rest: Vec<i64> = poisoned.iter().map(|(key, _)| *key).filter(|key| !kept.contains(key)).collect();
         thaw(&pair.ci, &rest).await?;
         cli.run(["retry", "now", "--all"]).await?.expect(0);
-        self.quiet(&kept).await?;
+        quiet(pair, &kept).await?;
         // Who is trying a key when it is dropped sets it aside anew: so nobody is.
         cli.run(["pause", INVOICES]).await?.expect(0);
         eventually("nobody tries them", QUIET_WITHIN, async || {
@@ -145,7 +120,7 @@ impl Soak {
             cli.run(["retry", "drop", INVOICES, "--key", &key, "--yes"]).await?.expect(0);
         }
         cli.run(["activate", INVOICES]).await?.expect(0);
-        self.quiet(&[]).await?;
+        quiet(pair, &[]).await?;
         Ok(kept)
     }
 
@@ -166,49 +141,6 @@ impl Soak {
             }
         }
     }
-}
-
-/// Nothing is gained by waiting any longer for a child's parent, a lock or the next tick when nobody writes.
-async fn hurry(db: &TestDb) -> Result<()> {
-    db.execute(
-        "UPDATE lfk.retry SET not_before = '-infinity' WHERE not_before > clock_timestamp() AND quarantined_at IS NULL;
-         INSERT INTO lfk.tick SELECT clock_timestamp(), pg_current_snapshot()
-          WHERE NOT EXISTS (SELECT FROM lfk.tick t WHERE t.at > clock_timestamp() - interval '2 s')",
-    )
-    .await?;
-    Ok(())
-}
-
-/// What lfk has left to do, in words; empty when there is nothing.
-async fn left(db: &TestDb, kept: &[i64]) -> Result<String> {
-    let kept: Vec<String> = kept.iter().map(|key| format!("'{{{key}}}'")).collect();
-    let kept = format!("ARRAY[{}]::text[]", kept.join(","));
-    db.scalar(&format!(
-        "SELECT coalesce(string_agg(what, '; ' ORDER BY what), '') FROM (
-           SELECT h.name || ' ' || h.condition || ' ' || coalesce(h.note, '') FROM lfk.health h WHERE h.condition <> 'ok'
-           UNION ALL
-           SELECT h.name || ' ' || a FROM lfk.health h, unnest(h.alert) a WHERE a <> 'quarantined'
-           UNION ALL
-           SELECT c.consumer || ' has unread keys' FROM lfk.cursor c, lfk.unread(c.consumer, 1) u
-            WHERE u.rows > 0 OR c.cur IS NOT NULL
-           UNION ALL
-           SELECT s.consumer || ' sweeps' FROM lfk.sweep s WHERE NOT s.done
-           UNION ALL
-           SELECT r.consumer || ' ' || r.reason || ' ' || coalesce(min(r.error), '') || ' ' || count(*)
-             FROM lfk.retry r WHERE r.key::text <> ALL ({kept}) GROUP BY r.consumer, r.reason
-           UNION ALL
-           SELECT 'not covered: ' || w.relation::regclass FROM lfk.tracked t, lfk.tree(t.relation) w
-            WHERE NOT EXISTS (SELECT FROM lfk.covered c WHERE (c.table_id, c.relation, c.outcome) = (t.table_id, w.relation, 'covered'))
-           UNION ALL
-           SELECT 'not noticed: ' || c.name FROM lfk.covered c JOIN lfk.tracked t USING (table_id)
-            WHERE NOT EXISTS (SELECT FROM lfk.tree(t.relation) w WHERE w.relation = c.relation)
-         ) l (what)"
-    ))
-    .await
-}
-
-async fn seqs(db: &TestDb) -> Result<i64> {
-    db.scalar("SELECT sum(seq)::bigint FROM lfk.cursor").await
 }
 
 fn happened(count: &AtomicU64) -> u64 {
