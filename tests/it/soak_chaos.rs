@@ -143,14 +143,17 @@ impl Trouble {
     /// Partitions of events: made, dropped, detached, and attached again with other births.
     pub async fn partitions(mut self) -> Result<()> {
         let db = self.pair.main.clone();
+        let mut detached = None;
         while !self.over.is_cancelled() {
             self.pause(500..4000).await;
-            let n = self.rng.random_range(0..PARENTS[3].1 / PARTITION);
+            // What was detached is seen to next.
+            let any = self.rng.random_range(0..PARENTS[3].1 / PARTITION);
+            let n = detached.take().unwrap_or(any);
             let (from, to) = (n * PARTITION, (n + 1) * PARTITION);
             let is = format!("SELECT CASE WHEN to_regclass('events_{n}') IS NULL THEN 'absent'
                                 WHEN (SELECT relispartition FROM pg_class WHERE oid = to_regclass('events_{n}')) THEN 'part' ELSE 'apart' END");
             let is: String = db.scalar(&is).await?;
-            let (statements, what) = match (&*is, self.rng.random_bool(0.5)) {
+            let (statements, what) = match (&*is, self.rng.random_bool(if is == "apart" { 0.2 } else { 0.5 })) {
                 ("absent", _) => {
                     let fill = format!("INSERT INTO events (id) SELECT generate_series({from}, {to} - 1, 2)");
                     ([create_partition(n), fill], Part::Created)
@@ -169,6 +172,7 @@ impl Trouble {
             };
             if self.transaction(&db, &[&statements[0], &statements[1]], 0..50).await? {
                 add(&self.events.partitions[what as usize], 1);
+                detached = matches!(what, Part::Detached).then_some(n);
             }
         }
         Ok(())
