@@ -6,7 +6,8 @@
 //! cleaned like any other key then.
 //!
 //! `lfk.sweep` is authoritative for the position and written together with the suspects, so a crash repeats one chunk. The
-//! snapshot in it, taken before the first child was read, says for which markers the sweep stands once it is done.
+//! snapshot in it, taken before the first child was read, says for which markers the sweep stands once it is done; the second
+//! sweep stands only for those of its window, which are older than `settle_after`.
 //!
 //! Both cursors of a definition sweep: a child that was inserted behind the position of the first sweep, by somebody who had
 //! still seen its parent, is found by the second. Nothing else finds it: a marker has no keys that the second visit could
@@ -66,14 +67,11 @@ pub(crate) async fn is_swept(lease: &Lease, marker: Position) -> Result<bool> {
 }
 
 impl Sweep<'_> {
-    /// Sweeps until the end, or until `is_over`.
+    /// Sweeps until the end, or until `is_over`; one chunk at least.
     pub(crate) async fn run(&self, is_over: &(dyn Fn() -> bool + Send + Sync)) -> Result<SweepEnd> {
         let mut behind = self.begin().await?;
         self.pass(Point::SweepBegun).await?;
         loop {
-            if is_over() {
-                return Ok(SweepEnd::Interrupted);
-            }
             let chunk = self.read(behind.as_ref()).await?;
             self.pass(Point::SweepRead).await?;
             let absent = absent_parents(self.lease, self.shape, &chunk.keys).await?;
@@ -81,6 +79,10 @@ impl Sweep<'_> {
             self.pass(Point::SweepStored).await?;
             if chunk.is_last {
                 return Ok(SweepEnd::Done);
+            }
+            // Not before the first chunk: a turn that took its time to come here would get nowhere.
+            if is_over() {
+                return Ok(SweepEnd::Interrupted);
             }
             behind = chunk.keys.last().cloned();
         }

@@ -70,14 +70,17 @@ impl Cleaner<'_> {
         tally: &mut Tally,
     ) -> Result<Option<u64>> {
         let mut rows = 0;
+        let mut sliced = false;
         let leaves = self.read_deadline().await?.leaves;
         for leaf in &leaves {
             let list = self.list(leaf, columns, LIST_ROWS).await?;
             let mut left = list.as_slice();
             while !left.is_empty() {
-                if Instant::now() >= until {
+                // One slice at least: reading the list may have taken all of the time.
+                if sliced && Instant::now() >= until {
                     return Ok(Some(rows.max(1)));
                 }
+                sliced = true;
                 let (slice, rest) = left.split_at(self.pace.cap().min(self.limiter.most_rows()).min(left.len()));
                 left = rest;
                 self.limiter.statement(self.stop).await;

@@ -247,7 +247,10 @@ impl Turn<'_> {
         // The last row whose keys are all done, never merely handed out.
         let mut done = None;
         loop {
-            if self.stop.is_cancelled() || (self.is_over(began) && !buffer.is_inside_a_row()) {
+            // Where the network is slow, the way to the first batch may take longer than the whole turn: a turn that ended
+            // before it would be followed by another one that does the same.
+            let is_over = self.is_over(began) && done.is_some() && !buffer.is_inside_a_row();
+            if self.stop.is_cancelled() || is_over {
                 self.advance(lease, done, &mut progress, advanced).await?;
                 return Ok(WindowEnd::Interrupted);
             }

@@ -49,9 +49,6 @@ pub(super) async fn go_on(sync: &Keeper<'_>, is_over: &(dyn Fn() -> bool + Send 
     let mut rows = 0;
     let Some(mut place) = read_place(&sync.writer).await? else { return Ok((SweepEnd::Done, 0)) };
     loop {
-        if is_over() {
-            return Ok((SweepEnd::Interrupted, rows));
-        }
         sync.go_on()?;
         let began = Instant::now();
         let page = if place.part == 0 { fill_page(sync, &place).await? } else { weed_page(sync, &place).await? };
@@ -72,6 +69,10 @@ pub(super) async fn go_on(sync: &Keeper<'_>, is_over: &(dyn Fn() -> bool + Send 
             return Ok((SweepEnd::Done, rows));
         }
         place = next;
+        // A page at least, or a turn that was short from the start would never get on.
+        if is_over() {
+            return Ok((SweepEnd::Interrupted, rows));
+        }
     }
 }
 
