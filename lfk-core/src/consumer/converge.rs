@@ -40,6 +40,11 @@ pub trait Converge: Send + Sync {
     /// stays, and the batch is repeated later.
     fn converge<'b>(&'b self, batch: Batch, pace: &'b mut Pace) -> BoxFuture<'b, Result<Tally>>;
 
+    /// Whether markers are passed over: another consumer of the definition does what they ask for.
+    fn skips_markers(&self) -> bool {
+        false
+    }
+
     /// Does what a marker asks for, whose keys nobody knows, until the end or until `is_over`.
     ///
     /// # Errors

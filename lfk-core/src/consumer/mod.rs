@@ -281,7 +281,7 @@ impl Turn<'_> {
                 Next::Marker(marker) => {
                     self.advance(lease, done, &mut progress, advanced).await?;
                     advanced = Instant::now();
-                    if !sweep::is_swept(lease, marker).await? {
+                    if !doer.skips_markers() && !sweep::is_swept(lease, marker).await? {
                         if doer.sweep(&|| self.is_over(began)).await? == SweepEnd::Interrupted {
                             return Ok(WindowEnd::Interrupted);
                         }

@@ -123,6 +123,10 @@ impl Converge for Onlooker {
         async { Ok(Tally::default()) }.boxed()
     }
 
+    fn skips_markers(&self) -> bool {
+        true
+    }
+
     fn sweep<'b>(&'b self, _: &'b (dyn Fn() -> bool + Send + Sync)) -> BoxFuture<'b, Result<SweepEnd>> {
         async { Ok(SweepEnd::Done) }.boxed()
     }
