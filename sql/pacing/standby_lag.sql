@@ -4,6 +4,7 @@
 SELECT pg_catalog.count(*) AS standbys,
        pg_catalog.count(*) FILTER (WHERE r.state IS NULL) AS hidden,
        coalesce(pg_catalog.max(extract(epoch FROM r.replay_lag)), 0)::float8 AS lag_seconds,
+       pg_catalog.quote_ident(current_user::text) AS role,
        coalesce(pg_catalog.max(pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), r.replay_lsn)), 0)::float8 AS lag_bytes
   FROM pg_catalog.pg_stat_replication r
  WHERE r.state IS NULL OR r.state = 'streaming'
