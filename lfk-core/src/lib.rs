@@ -34,7 +34,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use relation::Relation;
 pub use report::{
     Concern, DefinitionStatus, Drained, Finding, Installed, Plan, PlannedDefinition, SetAsideChange, SetAsideFilter,
-    SetAsideKey, SetAsideList, StateChange, Status, WorkerStatus,
+    SetAsideKey, SetAsideList, SignalStatus, StateChange, Status, WorkerStatus,
 };
 
 #[cfg(feature = "sabotage")]
