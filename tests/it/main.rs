@@ -32,6 +32,7 @@ mod identity;
 mod incidents;
 mod least_rights;
 mod log_support;
+mod managed;
 mod plan;
 mod plan_child;
 mod plan_rights;
