@@ -28,11 +28,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limiter::Limiter;
 use crate::points::Points;
 use crate::report::{
-    Drained, Finding, Installed, Plan, SetAsideChange, SetAsideFilter, SetAsideList, StateChange, Status,
+    Drained, Finding, Installed, Plan, SetAsideChange, SetAsideFilter, SetAsideList, SignalStatus, StateChange, Status,
 };
 use crate::retry::RetryPolicy;
 use crate::store::CursorStore;
-use crate::{capture, drain, plan, set_aside, states, status};
+use crate::{capture, drain, plan, set_aside, signals, states, status};
 
 /// The wait between two attempts at a key grows up to this in a running engine.
 const LONGEST_RETRY_WAIT: Duration = Duration::from_secs(3600);
@@ -172,6 +172,13 @@ impl Engine {
     pub async fn status(&self) -> Result<Status> {
         let context = self.context(BOUNDED_RETRY_WAIT);
         status::status(&context.homes(), self.declarations()).await
+    }
+
+    /// How the signals stand that tell writers to wait, for every database with children: as the role of this engine sees them.
+    /// What cannot be seen is `unknown`, never taken for well. Takes as long as a database that is away needs to be given up.
+    pub async fn signals(&self) -> Vec<SignalStatus> {
+        let written = |d: &&Database| self.declarations().iter().any(|f| f.child.database == d.name());
+        futures::future::join_all(self.databases().iter().filter(written).map(signals::look)).await
     }
 
     /// Keys set aside, at most `limit`, those in quarantine first: the one call that answers with key values.

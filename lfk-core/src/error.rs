@@ -70,7 +70,14 @@ impl Error {
         let unreachable = is_connection_error(&source);
         let kind = if unreachable { ErrorKind::Unreachable } else { ErrorKind::Sql };
         let message = if unreachable { "cannot be reached".to_owned() } else { describe(&source) };
-        Self { source: Some(Box::new(source)), ..Self::new(kind, message) }.in_database(database)
+        let error = Self { source: Some(Box::new(source)), ..Self::new(kind, message) }.in_database(database);
+        match error.sqlstate().as_deref() {
+            Some("42501") => error.with_hint(format!(
+                "a right is missing in database {database}: `lfk plan`, run as the same role, prints the GRANT, and \
+                 `lfk grants` all of them. A trigger of the application runs as this role, too, and may need rights of its own"
+            )),
+            _ => error,
+        }
     }
 
     /// Says in which database it happened.

@@ -39,7 +39,7 @@ pub use relation::Relation;
 pub use replay::Since;
 pub use report::{
     Concern, DefinitionStatus, Drained, Finding, Installed, Plan, PlannedDefinition, PlannedMirror, Replayed,
-    SetAsideChange, SetAsideFilter, SetAsideKey, SetAsideList, StateChange, Status, WorkerStatus,
+    SetAsideChange, SetAsideFilter, SetAsideKey, SetAsideList, SignalStatus, StateChange, Status, WorkerStatus,
 };
 
 #[cfg(feature = "redis")]

@@ -191,6 +191,20 @@ pub struct Status {
     pub unreachable: Vec<String>,
 }
 
+/// How one signal stands that tells writers of a database to wait.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct SignalStatus {
+    /// The database that is written to.
+    pub database: String,
+    /// `standby_lag`: how far its standbys are behind.
+    pub signal: &'static str,
+    /// `ok`, `waits` (writers wait), `none` (there is no standby), or `unknown`: nobody waits for what cannot be seen.
+    pub condition: &'static str,
+    /// Why it waits; or why it is unknown, and what to do about it.
+    pub note: Option<String>,
+}
+
 /// How one definition stands.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]

@@ -13,6 +13,7 @@ use sqlx::Row as _;
 
 use crate::database::{Database, Pooler, Purpose, Tx};
 use crate::error::{Error, ErrorKind, Result};
+use crate::report::SignalStatus;
 
 /// WAL that a standby may have yet to replay, in bytes, whatever the time says: a standby that has stopped replaying reports
 /// the lag of what it replayed last.
@@ -24,7 +25,10 @@ pub(crate) enum StandbyLag {
     /// There is none.
     NoStandby,
     /// This role may not look at them: it needs `pg_monitor`.
-    Unknown,
+    Unknown {
+        /// The role, quoted where SQL needs it.
+        role: String,
+    },
     /// The largest.
     Behind {
         /// In seconds of replay.
@@ -47,7 +51,7 @@ impl StandbyLag {
         let (standbys, hidden): (i64, i64) = (row.get("standbys"), row.get("hidden"));
         Ok(match (standbys, hidden) {
             (0, _) => Self::NoStandby,
-            (all, hidden) if hidden == all => Self::Unknown,
+            (all, hidden) if hidden == all => Self::Unknown { role: row.get("role") },
             _ => Self::Behind {
                 seconds: row.get("lag_seconds"),
                 bytes: row.get("lag_bytes"),
@@ -69,6 +73,26 @@ impl StandbyLag {
             _ => None,
         }
     }
+}
+
+/// How the signals of a database stand, for people.
+pub(crate) async fn look(database: &Database) -> SignalStatus {
+    let (condition, note) = match StandbyLag::read(database).await {
+        Ok(StandbyLag::NoStandby) => ("none", None),
+        Ok(StandbyLag::Unknown { role }) => {
+            let remedy = format!(
+                "{role} may not look at the standbys: GRANT pg_monitor TO {role}; -- in database {}",
+                database.name()
+            );
+            ("unknown", Some(remedy))
+        }
+        Ok(lag) => match lag.objection(database.limits().max_standby_lag) {
+            None => ("ok", None),
+            Some(objection) => ("waits", Some(objection)),
+        },
+        Err(error) => ("unknown", Some(error.message)),
+    };
+    SignalStatus { database: database.name().to_owned(), signal: "standby_lag", condition, note }
 }
 
 /// Asks every signal of a database whether its writers may go on.
@@ -164,7 +188,7 @@ mod tests {
 
     #[test]
     fn what_is_unknown_or_absent_does_not_object() {
-        assert_eq!(StandbyLag::Unknown.objection(MOST), None);
+        assert_eq!(StandbyLag::Unknown { role: "lfk".to_owned() }.objection(MOST), None);
         assert_eq!(StandbyLag::NoStandby.objection(MOST), None);
     }
 }

@@ -1,5 +1,6 @@
 -- Purpose: lets the worker find, lock and change children, in the printed script. Its statements name the leaves, where rights
 --   on the root do not help, and find rows by ctid; locking a row needs UPDATE on one of its columns. Sweeps read the root.
+--   The server only warns when it grants nothing, so whoever may not grant is told so here.
 -- Locks: none that anybody waits for. Repeat: yes; also for new partitions.
 GRANT USAGE ON SCHEMA "{schema}" TO "{role}";
 DO $do$
@@ -15,5 +16,10 @@ BEGIN
     SELECT t.oid FROM tree t JOIN pg_catalog.pg_class c ON c.oid = t.oid WHERE c.relkind IN ('r', 'p')
   LOOP
     EXECUTE pg_catalog.format('GRANT SELECT (ctid, %s), UPDATE (%s) ON TABLE %s TO %s', '{read}', '{written}', part, '{role_name}');
+    IF NOT pg_catalog.has_any_column_privilege('{role_name}'::pg_catalog.regrole, part, 'UPDATE') THEN
+      RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege',
+        MESSAGE = pg_catalog.format('%s may not grant SELECT and UPDATE on %s in database %I', current_user, part, pg_catalog.current_database()),
+        HINT = (SELECT pg_catalog.format('Run this as %s, who owns it.', c.relowner::pg_catalog.regrole) FROM pg_catalog.pg_class c WHERE c.oid = part);
+    END IF;
   END LOOP;
 END $do$;

@@ -1,4 +1,5 @@
 -- Purpose: lets the worker delete children, in the printed script.
+--   The server only warns when it grants nothing, so whoever may not grant is told so here.
 -- Locks: none that anybody waits for. Repeat: yes; also for new partitions.
 DO $do$
 DECLARE
@@ -13,5 +14,10 @@ BEGIN
     SELECT t.oid FROM tree t JOIN pg_catalog.pg_class c ON c.oid = t.oid WHERE c.relkind = 'r'
   LOOP
     EXECUTE pg_catalog.format('GRANT DELETE ON TABLE %s TO %s', part, '{role_name}');
+    IF NOT pg_catalog.has_table_privilege('{role_name}'::pg_catalog.regrole, part, 'DELETE') THEN
+      RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege',
+        MESSAGE = pg_catalog.format('%s may not grant DELETE on %s in database %I', current_user, part, pg_catalog.current_database()),
+        HINT = (SELECT pg_catalog.format('Run this as %s, who owns it.', c.relowner::pg_catalog.regrole) FROM pg_catalog.pg_class c WHERE c.oid = part);
+    END IF;
   END LOOP;
 END $do$;

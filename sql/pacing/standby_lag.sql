@@ -14,5 +14,6 @@ SELECT pg_catalog.count(*) AS standbys, pg_catalog.count(*) FILTER (WHERE r.hidd
        coalesce(pg_catalog.max(r.seconds), 0)::float8 AS lag_seconds,
        coalesce(pg_catalog.max(r.bytes), 0)::float8 AS lag_bytes,
        (SELECT s.name FROM r s WHERE NOT s.hidden ORDER BY s.seconds DESC NULLS LAST LIMIT 1) AS latest,
-       (SELECT s.name FROM r s WHERE NOT s.hidden ORDER BY s.bytes DESC NULLS LAST LIMIT 1) AS largest
+       (SELECT s.name FROM r s WHERE NOT s.hidden ORDER BY s.bytes DESC NULLS LAST LIMIT 1) AS largest,
+       pg_catalog.quote_ident(current_user::text) AS role
   FROM r

@@ -38,4 +38,6 @@ LANGUAGE sql STABLE ROWS 1 SECURITY DEFINER SET search_path = pg_catalog, pg_tem
          (SELECT l.at FROM c, LATERAL (SELECT l.at FROM lfk.key_log l WHERE l.table_id = c.table_id ORDER BY l.xid, l.id LIMIT 1) l)
     FROM p
 $unread$;
+-- Not left to the defaults: ALTER DEFAULT PRIVILEGES may have taken it from PUBLIC for what this role makes.
+GRANT EXECUTE ON FUNCTION lfk.unread(text, bigint) TO PUBLIC;
 COMMENT ON FUNCTION lfk.unread(text, bigint) IS 'What a cursor has not passed yet, counting at most so many rows of the log. Numbers only.';

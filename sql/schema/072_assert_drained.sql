@@ -30,4 +30,6 @@ BEGIN
       HINT = 'Wait with: lfk run --until-drained. What is set aside is listed by: lfk retry list.';
   END IF;
 END $assert$;
+-- Not left to the defaults: ALTER DEFAULT PRIVILEGES may have taken it from PUBLIC for what this role makes.
+GRANT EXECUTE ON FUNCTION lfk.assert_drained(text) TO PUBLIC;
 COMMENT ON FUNCTION lfk.assert_drained(text) IS 'Raises unless a loose foreign key has nothing left to do.';

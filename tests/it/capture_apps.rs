@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use lfk_core::{Engine, OnDelete};
-use lfk_tests::scenario::{activate, active_as_owner, drain, loose};
+use lfk_tests::scenario::{activate, active, as_installer, drain, loose};
 use lfk_tests::{Pair, TestDb, engine};
 
 use crate::capture_support::{in_both, lines, role, rows, run, url_as};
@@ -22,10 +22,10 @@ const HARVEST: &str = "
 async fn two_apps() -> Result<(Pair, Engine, Engine)> {
     let pair = Pair::new().await?;
     in_both(&pair, GARDEN, HARVEST).await?;
-    let one = active_as_owner(&pair, [loose("trees(id)", "apples(tree_id)", OnDelete::Delete)?]).await?;
+    let one = active(&pair, [loose("trees(id)", "apples(tree_id)", OnDelete::Delete)?]).await?;
     let nests = loose("trees(id)", "nests(tree_id)", OnDelete::SetNull)?;
     let leeks = loose("beds(id)", "leeks(bed_id)", OnDelete::Delete)?;
-    let two = active_as_owner(&pair, [nests, leeks]).await?;
+    let two = active(&pair, [nests, leeks]).await?;
     Ok((pair, one, two))
 }
 
@@ -59,7 +59,7 @@ async fn c07_installing_one_app_again_touches_nothing_of_the_other() -> Result<(
     let cursors = "SELECT xmin, * FROM lfk.cursor ORDER BY consumer";
     let functions = "SELECT xmin, oid, proname FROM pg_proc WHERE pronamespace = 'lfk'::regnamespace ORDER BY oid";
     let before = (everything(definitions).await?, everything(cursors).await?, everything(functions).await?);
-    let installed = one.install().await?;
+    let installed = as_installer(&one)?.install().await?;
     assert_eq!(installed[0].outcome, "unchanged");
     let after = (everything(definitions).await?, everything(cursors).await?, everything(functions).await?);
     assert_eq!(before, after);
@@ -70,7 +70,7 @@ async fn c07_installing_one_app_again_touches_nothing_of_the_other() -> Result<(
 #[tokio::test]
 async fn c07_uninstalling_one_app_leaves_the_other_at_work() -> Result<()> {
     let (pair, one, two) = two_apps().await?;
-    assert_eq!(one.uninstall(&names(&one)).await?, ["apples.tree_id"]);
+    assert_eq!(as_installer(&one)?.uninstall(&names(&one)).await?, ["apples.tree_id"]);
     assert_eq!(lines(&pair.main, TRIGGERS).await?, OF_BOTH);
     assert_eq!(
         lines(&pair.main, "SELECT name, state FROM lfk.definition ORDER BY 1").await?,
@@ -87,11 +87,11 @@ async fn c07_uninstalling_one_app_leaves_the_other_at_work() -> Result<()> {
 #[tokio::test]
 async fn c07_a_table_that_no_app_watches_any_more_loses_its_triggers() -> Result<()> {
     let (pair, one, two) = two_apps().await?;
-    two.uninstall(&["leeks.bed_id".to_owned()]).await?;
+    as_installer(&two)?.uninstall(&["leeks.bed_id".to_owned()]).await?;
     assert_eq!(lines(&pair.main, TRIGGERS).await?, ["trees|lfk_1_d lfk_1_t lfk_1_u"]);
-    two.uninstall(&["nests.tree_id".to_owned()]).await?;
+    as_installer(&two)?.uninstall(&["nests.tree_id".to_owned()]).await?;
     assert_eq!(lines(&pair.main, TRIGGERS).await?, ["trees|lfk_1_d lfk_1_t lfk_1_u"]);
-    one.uninstall(&names(&one)).await?;
+    as_installer(&one)?.uninstall(&names(&one)).await?;
     for db in [&pair.main, &pair.ci] {
         assert!(
             db.scalar::<bool>("SELECT to_regnamespace('lfk') IS NULL").await?,
@@ -216,7 +216,7 @@ async fn c02_hostile_defaults_of_the_databases_change_nothing() -> Result<()> {
     }
     let delete = loose("trees(id)", "apples(tree_id)", OnDelete::Delete)?;
     let null = loose("trees(id)", "nests(tree_id)", OnDelete::SetNull)?;
-    let engine = active_as_owner(&pair, [delete, null]).await?;
+    let engine = active(&pair, [delete, null]).await?;
     run(&mut app, "DELETE FROM trees WHERE id = 1; UPDATE trees SET id = 20 WHERE id = 2").await?;
     drain(&engine).await?;
     let apples: Vec<i32> = sqlx::query_scalar("SELECT id FROM apples").fetch_all(&mut look).await?;
@@ -224,6 +224,6 @@ async fn c02_hostile_defaults_of_the_databases_change_nothing() -> Result<()> {
     let nests: Vec<Option<i64>> =
         sqlx::query_scalar("SELECT tree_id FROM nests ORDER BY id").fetch_all(&mut look).await?;
     assert_eq!(nests, [None, None, Some(3)]);
-    engine.uninstall(&names(&engine)).await?;
+    as_installer(&engine)?.uninstall(&names(&engine)).await?;
     Ok(())
 }

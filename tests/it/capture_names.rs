@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use lfk_core::{LooseForeignKey, OnDelete};
 use lfk_sql::Ident;
 use lfk_tests::Pair;
-use lfk_tests::scenario::{active, active_as_owner, drain};
+use lfk_tests::scenario::{active, as_installer, drain};
 
 use crate::capture_support::{database, in_both, lines, logged, rows};
 
@@ -50,7 +50,7 @@ async fn c07_odd_names_are_tracked_and_cleaned_everywhere() -> Result<()> {
         definitions.push(LooseForeignKey::new(&parent, &child, OnDelete::Delete).with_context(|| parent.clone())?);
     }
     in_both(&pair, &main, &ci).await?;
-    let engine = active_as_owner(&pair, definitions).await?;
+    let engine = active(&pair, definitions).await?;
     for name in ODD {
         let q = Ident::new(*name)?;
         pair.main.execute(&format!("DELETE FROM {q}.{q} WHERE {q} = 1")).await?;
@@ -61,7 +61,7 @@ async fn c07_odd_names_are_tracked_and_cleaned_everywhere() -> Result<()> {
         assert_eq!(rows(&pair.ci, &format!("{q}.{q}")).await?, ["20|2"], "{name}");
     }
     let names: Vec<String> = engine.definitions().iter().map(|d| d.name.clone()).collect();
-    assert_eq!(engine.uninstall(&names).await?.len(), ODD.len());
+    assert_eq!(as_installer(&engine)?.uninstall(&names).await?.len(), ODD.len());
     assert!(!pair.main.scalar::<bool>("SELECT EXISTS (SELECT FROM pg_trigger WHERE tgname LIKE 'lfk%')").await?);
     Ok(())
 }

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Context as _, Result};
 use futures::future::BoxFuture;
 use lfk_core::sabotage::{Hook, Point, Verdict};
-use lfk_core::{Builder, Database, DefinitionStatus, Engine, LooseForeignKey};
-use lfk_tests::{Pair, Role, TestDb, scenario};
+use lfk_core::{Builder, DefinitionStatus, Engine, LooseForeignKey};
+use lfk_tests::{Pair, Role, TestDb, databases, scenario};
 
 /// Three projects.
 pub const PROJECTS: &str = "CREATE TABLE projects (id bigint PRIMARY KEY, name text);
@@ -71,8 +71,8 @@ pub async fn retries(home: &TestDb) -> Result<Vec<String>> {
 
 /// A builder over both databases of a pair.
 pub fn builder(pair: &Pair) -> Result<Builder> {
-    let main = Database::connect_lazy("main", &pair.main.url)?;
-    Ok(Engine::builder().database(main).database(Database::connect_lazy("ci", &pair.ci.url)?))
+    let both = databases(&[("main", &pair.main.url), ("ci", &pair.ci.url)])?;
+    Ok(both.into_iter().fold(Engine::builder(), Builder::database))
 }
 
 /// Builds, installs and activates.

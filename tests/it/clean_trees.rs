@@ -4,7 +4,7 @@ use anyhow::Result;
 use lfk_core::sabotage::Point;
 use lfk_core::{LooseForeignKey, OnDelete};
 use lfk_tests::Pair;
-use lfk_tests::scenario::{active, active_as_owner, drain, loose};
+use lfk_tests::scenario::{active, drain, let_again, loose};
 
 use crate::clean_support::{Interference, PROJECTS, Place, activated, builder, status, table};
 
@@ -74,13 +74,14 @@ async fn l01_set_null_moves_children_out_of_a_partition_that_null_does_not_fit()
 #[tokio::test]
 async fn l01_a_partition_that_came_after_the_installation_is_cleaned_too() -> Result<()> {
     let pair = Pair::with_schema(PROJECTS, PARTITIONED).await?;
-    let engine = active_as_owner(&pair, [builds(OnDelete::Delete)?]).await?;
+    let engine = active(&pair, [builds(OnDelete::Delete)?]).await?;
     pair.ci
         .execute(
             "CREATE TABLE builds_90 PARTITION OF builds FOR VALUES FROM (90) TO (99);
             INSERT INTO builds VALUES (91, 1), (92, 2)",
         )
         .await?;
+    let_again(&engine).await?;
     pair.main.execute("DELETE FROM projects WHERE id = 1").await?;
     drain(&engine).await?;
     assert_eq!(table(&pair.ci, "builds_90").await?, ["(92,2)"]);

@@ -22,7 +22,7 @@ const BUILD_IDS: &str = "SELECT string_agg(id::text, ' ' ORDER BY id) FROM build
 async fn installed() -> Result<(Pair, Cli)> {
     let pair = Pair::with_schema(PROJECTS, BUILDS).await?;
     let cli = Cli::for_pair(&pair, DEFINITION)?;
-    cli.run(["install"]).await?.expect(0);
+    cli.install(&pair).await?;
     Ok((pair, cli))
 }
 
@@ -70,11 +70,12 @@ async fn starts_without(away: Role) -> Result<()> {
     cli.run(["activate", "--all"]).await?.expect(0);
     let proxy = Proxy::in_front_of(&away.cluster().await?).await?;
     proxy.set(Mode::Refuse).await?;
-    let url = |role: Role, db: &TestDb| if role == away { proxy.url(&db.name) } else { db.url.clone() };
+    let url = |role: Role, db: &TestDb| Cli::url(&if role == away { proxy.url(&db.name) } else { db.url.clone() });
     let (main, ci) = (url(Role::Main, &pair.main), url(Role::Ci, &pair.ci));
     let cli = Cli::new(&format!(
         "format = 1\n[database.main]\nurl = \"{main}\"\n[database.ci]\nurl = \"{ci}\"\n{DEFINITION}"
-    ))?;
+    ))?
+    .as_installed(&pair);
     let mut daemon = cli.spawn(["run"])?;
     pair.main.execute("DELETE FROM projects WHERE id = 1").await?;
     let places = [format!("database=\"{}\"", away.name()), format!("database \"{}\"", away.name())];
@@ -99,7 +100,7 @@ async fn l16_a_running_daemon_obeys_pause_observe_activate_stop_and_start() -> R
     .await?;
     let canaries = DEFINITION.replace("projects", "canaries").replace("builds(project_id)", "nests(canary_id)");
     let cli = Cli::for_pair(&pair, &format!("{DEFINITION}{canaries}"))?;
-    cli.run(["install"]).await?.expect(0);
+    cli.install(&pair).await?;
     cli.run(["activate", "--all"]).await?.expect(0);
     let daemon = cli.spawn(["run"])?;
     let delete = async |id: i64| pair.main.execute(&format!("DELETE FROM projects WHERE id = {id}")).await;
@@ -188,11 +189,11 @@ async fn f7_logs_never_hold_a_key_or_a_password() -> Result<()> {
           RETURN OLD; END $$;
         CREATE TRIGGER r BEFORE DELETE ON builds FOR EACH ROW EXECUTE FUNCTION refuse()";
     let pair = Pair::with_schema(PARENTS, CHILDREN).await?;
-    let hide = |url: &str| url.replace("postgres@", "postgres:secret-word@");
+    let hide = |url: &str| Cli::url(&url.replace("postgres@", "postgres:secret-word@"));
     let (main, ci) = (hide(&pair.main.url), hide(&pair.ci.url));
     let config = format!("format = 1\n[database.main]\nurl = \"{main}\"\n[database.ci]\nurl = \"{ci}\"\n{DEFINITION}");
     let cli = Cli::new(&config)?.env("RUST_LOG", "trace,sqlx=warn");
-    cli.run(["install"]).await?.expect(0);
+    cli.install(&pair).await?;
     cli.run(["activate", "--all"]).await?.expect(0);
     let mut daemon = cli.spawn(["run", "-vv"])?;
     pair.main.execute("DELETE FROM projects").await?;

@@ -29,7 +29,7 @@ async fn projects_and_builds() -> Result<Pair> {
 
 async fn active(pair: &Pair) -> Result<Cli> {
     let cli = Cli::for_pair(pair, DEFINITION)?;
-    cli.run(["install"]).await?.expect(0);
+    cli.install(pair).await?;
     cli.run(["activate", "--all"]).await?.expect(0);
     Ok(cli)
 }
@@ -57,7 +57,7 @@ async fn f7_the_way_from_nothing_to_clean_ends_with_0_at_each_step() -> Result<(
     cli.run(["check-config"]).await?.expect(0);
     cli.run(["plan"]).await?.expect(0);
     untouched(&pair).await?;
-    let installed = cli.run(["install", "--format", "json"]).await?.expect(0).json()?;
+    let installed = cli.install(&pair).await?.json()?;
     assert_eq!(installed["loose_foreign_keys"][0]["state"], "observe");
     pair.main.execute("DELETE FROM projects WHERE id = 1").await?;
     cli.run(["run", "--until-drained"]).await?.expect(0);
@@ -80,8 +80,8 @@ async fn f7_the_way_from_nothing_to_clean_ends_with_0_at_each_step() -> Result<(
 async fn half_away(pair: &Pair) -> Result<(Proxy, Cli)> {
     let proxy = Proxy::in_front_of(&Role::Ci.cluster().await?).await?;
     proxy.set(Mode::Refuse).await?;
-    let url = proxy.url(&pair.ci.name).replace("postgres@", "postgres:tell-nobody@");
-    let main = &pair.main.url;
+    let url = Cli::url(&proxy.url(&pair.ci.name).replace("postgres@", "postgres:tell-nobody@"));
+    let main = Cli::url(&pair.main.url);
     let cli = Cli::new(&format!(
         "format = 1\n[database.main]\nurl = \"{main}\"\n[database.ci]\nurl = \"{url}\"\n{DEFINITION}"
     ))?;
@@ -111,6 +111,7 @@ async fn l06_a_run_whose_time_is_up_with_a_database_away_is_1_and_the_next_goes_
     active(&pair).await?;
     pair.main.execute("DELETE FROM projects WHERE id = 1").await?;
     let (proxy, cli) = half_away(&pair).await?;
+    let cli = cli.as_installed(&pair);
     says_which_is_away(&cli.run(["run", "--until-drained", "--timeout", "1s"]).await?.expect(1));
     assert_eq!(pair.ci.scalar::<String>(BUILD_IDS).await?, "10 20 30 40");
     proxy.set(Mode::Pass).await?;
@@ -212,6 +213,7 @@ async fn f7_what_plan_refuses_is_4_with_the_statement_that_helps() -> Result<()>
     active(&pair).await?;
     pair.main.execute("DELETE FROM projects WHERE id = 1").await?;
     pair.ci.execute("DROP INDEX builds_project_id_idx").await?;
+    let cli = cli.as_installed(&pair);
     for command in [vec!["activate", "--all"], vec!["run", "--until-drained"], vec!["run", "--once"], vec!["run"]] {
         says(&cli.run(&command).await?.expect(4), "builds.project_id", "CREATE INDEX");
     }

@@ -86,6 +86,7 @@ fn definition() -> Result<LooseForeignKey> {
 
 #[tokio::test]
 async fn f8_the_printed_schema_makes_and_removes_what_install_and_uninstall_do() -> Result<()> {
+    // As the owner of everything: every right is compared, and those that the two roles have bear their names.
     let (by_hand, by_us) = tokio::try_join!(Pair::with_schema(PROJECTS, BUILDS), Pair::with_schema(PROJECTS, BUILDS))?;
     let bare = objects(&by_us).await?;
     let cli = Cli::for_pair(&by_us, DEFINITIONS)?;
@@ -124,7 +125,7 @@ async fn f8_the_printed_schema_makes_and_removes_what_install_and_uninstall_do()
 async fn f7_a_second_install_takes_no_lock_where_nothing_changed() -> Result<()> {
     let pair = Pair::with_schema(PROJECTS, BUILDS).await?;
     let cli = Cli::for_pair(&pair, DEFINITIONS)?;
-    cli.run(["install"]).await?.expect(0);
+    cli.install(&pair).await?;
     let written = "SELECT xmin, ctid, * FROM lfk.definition; ";
     let rows = async |db: &TestDb| db.rows(written).await;
     let before = (rows(&pair.main).await?, objects(&pair).await?);
@@ -169,7 +170,7 @@ async fn f7_an_install_that_meets_a_lock_gives_up_names_it_and_is_finished_by_th
     assert_eq!(pair.main.scalar::<String>(known).await?, "builds.odd", "the other one counts as installed");
 
     sqlx::raw_sql("COMMIT").execute(&mut holder).await?;
-    cli.run(["install"]).await?.expect(0);
+    cli.install(&pair).await?;
     cli.run(["activate", "--all"]).await?.expect(0);
     pair.main.execute("DELETE FROM projects WHERE id = 1").await?;
     cli.run(["run", "--until-drained"]).await?.expect(0);
@@ -180,6 +181,7 @@ async fn f7_an_install_that_meets_a_lock_gives_up_names_it_and_is_finished_by_th
 #[tokio::test]
 async fn l05_uninstalling_leaves_the_definitions_of_another_app_alone() -> Result<()> {
     let pair = Pair::with_schema(PROJECTS, BUILDS).await?;
+    // As the owner of everything: every right that is left at the end is compared with those of an application without lfk.
     let mine = active_as_owner(&pair, [definition()?]).await?;
     let theirs = || -> Result<LooseForeignKey> { Ok(definition()?.named("theirs")) };
     let other_table = || loose("\"odd Names\"(\"the Key\")", "builds(odd)", OnDelete::SetNull);

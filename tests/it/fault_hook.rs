@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use futures::future::BoxFuture;
 use lfk_core::sabotage::{Hook, Point, Verdict};
-use lfk_core::{Database, Engine, LooseForeignKey};
+use lfk_core::{Builder, Engine, LooseForeignKey};
 use lfk_tests::Pair;
 use tokio::sync::{Semaphore, watch};
 
@@ -30,10 +30,7 @@ pub(crate) fn hooked_over(
     definitions: impl IntoIterator<Item = LooseForeignKey>,
     hook: Arc<dyn Hook>,
 ) -> Result<Engine> {
-    let mut builder = Engine::builder();
-    for (name, url) in databases {
-        builder = builder.database(Database::connect_lazy(*name, url)?);
-    }
+    let builder = lfk_tests::databases(databases)?.into_iter().fold(Engine::builder(), Builder::database);
     Ok(builder.definitions(definitions).hook(hook).build()?)
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use futures::{StreamExt as _, TryStreamExt as _};
 use lfk_core::sabotage::Point;
 use lfk_core::{LooseForeignKey, OnDelete};
-use lfk_tests::scenario::{PATIENCE, active, drain, expire_leases, loose};
+use lfk_tests::scenario::{PATIENCE, active, drain, expire_leases, loose, roles_of};
 use lfk_tests::{Cli, Cluster, Mode, Pair, Proxy, Role, Running, Signal, eventually};
 
 use crate::fault_hook::{At, SOON, hooked_over};
@@ -43,10 +43,11 @@ async fn tables(pair: &Pair) -> Result<()> {
 
 /// A daemon that is in no hurry: so many rows a second.
 fn unhurried(pair: &Pair, rows_per_second: u32) -> Result<Cli> {
-    let (main, ci) = (&pair.main.url, &pair.ci.url);
-    Cli::new(&format!(
+    let (main, ci) = (Cli::url(&pair.main.url), Cli::url(&pair.ci.url));
+    let cli = Cli::new(&format!(
         "format = 1\n[database.main]\nurl = \"{main}\"\n[database.ci]\nurl = \"{ci}\"\nrows_per_second = {rows_per_second}\n{DEFINITION}"
-    ))
+    ))?;
+    Ok(cli.as_installed(pair))
 }
 
 /// Waits until the daemon is in the middle of it: something is gone and something is not.
@@ -159,7 +160,7 @@ async fn f2_a_commit_whose_reply_is_lost_does_nothing_wrong() -> Result<()> {
 
 async fn loses(point: Point, side: Role) -> Result<()> {
     let pair = Pair::with_schema(PROJECTS, BUILDS).await?;
-    active(&pair, [definition()?]).await?;
+    let worker = roles_of(&active(&pair, [definition()?]).await?)?.worker;
     let kept = pair.ci.rows(KEPT).await?;
     pair.main.execute(DELETE).await?;
 
@@ -176,7 +177,8 @@ async fn loses(point: Point, side: Role) -> Result<()> {
         }
     };
     let (main, ci) = (proxies["main"].url(&pair.main.name), proxies["ci"].url(&pair.ci.name));
-    let engine = hooked_over(&[("main", &main), ("ci", &ci)], [definition()?], At::the(point, 1, arm))?;
+    let engine =
+        hooked_over(&[("main", &main), ("ci", &ci)], [definition()?], At::the(point, 1, arm))?.as_role(&worker);
     drain(&engine).await?;
 
     ensure!(proxy.lost() == 1, "{} replies were lost", proxy.lost());

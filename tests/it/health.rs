@@ -2,8 +2,8 @@
 
 use anyhow::{Context as _, Result};
 use lfk_core::{Engine, LooseForeignKey, OnDelete, State};
-use lfk_tests::scenario::{PATIENCE, active, active_as_owner, drain, installed, loose};
-use lfk_tests::{Cli, Pair, TestDb, eventually};
+use lfk_tests::scenario::{PATIENCE, active, as_installer, drain, installed, loose, roles_of};
+use lfk_tests::{Cli, LeastRoles, Pair, TestDb, eventually};
 use sqlx::{Connection as _, PgConnection};
 
 use crate::clean_support::{BUILDS, PROJECTS, builder, table};
@@ -271,7 +271,7 @@ async fn s03_every_change_of_state_is_in_the_audit() -> Result<()> {
     let notes = "CREATE TABLE notes (id bigint PRIMARY KEY, project_id bigint); CREATE INDEX ON notes (project_id);";
     let pair = Pair::with_schema(PROJECTS, &format!("{BUILDS} {notes}")).await?;
     let second = loose("projects(id)", "notes(project_id)", OnDelete::SetNull)?;
-    let engine = active_as_owner(&pair, [builds()?, second]).await?;
+    let engine = active(&pair, [builds()?, second]).await?;
     let name = || [NAME.to_owned()];
     engine.set_state(&name(), State::Active, false).await?;
     engine.set_state(&name(), State::Paused, false).await?;
@@ -280,7 +280,8 @@ async fn s03_every_change_of_state_is_in_the_audit() -> Result<()> {
     engine.set_stopped(false).await?;
     // By hand, as the documents allow.
     pair.main.execute(&format!("UPDATE lfk.definition SET state = 'observe' WHERE name = '{NAME}'")).await?;
-    engine.uninstall(&name()).await?;
+    as_installer(&engine)?.uninstall(&name()).await?;
+    let LeastRoles { installer, worker } = roles_of(&engine)?;
     let audit = "(SELECT id, event, detail->>'from', detail->>'to', by FROM lfk.audit
         WHERE definition IS DISTINCT FROM 'notes.project_id') a";
     let seen: Vec<String> = table(&pair.main, audit)
@@ -291,13 +292,13 @@ async fn s03_every_change_of_state_is_in_the_audit() -> Result<()> {
     assert_eq!(
         seen,
         [
-            "installed,,observe,postgres)",
-            "state,observe,active,postgres)",
-            "state,active,paused,postgres)",
-            "stopped,,,postgres)",
-            "started,,,postgres)",
-            "state,paused,observe,postgres)",
-            "uninstalled,observe,,postgres)",
+            format!("installed,,observe,{installer})"),
+            format!("state,observe,active,{worker})"),
+            format!("state,active,paused,{worker})"),
+            format!("stopped,,,{worker})"),
+            format!("started,,,{worker})"),
+            "state,paused,observe,postgres)".to_owned(),
+            format!("uninstalled,observe,,{installer})"),
         ]
     );
     Ok(())

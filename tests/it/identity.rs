@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use lfk_core::{Error, ErrorKind, LooseForeignKey, OnDelete, State};
-use lfk_tests::scenario::{PATIENCE, activate, active, drain, loose};
+use lfk_tests::scenario::{PATIENCE, activate, active, as_installer, drain, loose};
 use lfk_tests::{Cli, Cluster, Pair, Role, TestDb, engine, eventually, pg_bin};
 use sqlx::{Connection as _, PgConnection};
 
@@ -303,7 +303,7 @@ async fn l18_another_definition_than_the_installed_one_is_refused_until_it_is_in
     assert!(error.hint.as_deref().is_some_and(|hint| hint.contains("lfk install")), "{error:?}");
     assert_eq!(pair.ci.rows("SELECT * FROM builds ORDER BY id").await?, before);
 
-    let installed = changed.install().await?;
+    let installed = as_installer(&changed)?.install().await?;
     assert_eq!((installed[0].outcome, installed[0].state), ("changed", State::Observe));
     drain(&changed).await?;
     assert_eq!(pair.ci.rows("SELECT * FROM builds ORDER BY id").await?, before, "observing changes nothing");

@@ -6,7 +6,7 @@ use anyhow::Result;
 use lfk_core::sabotage::{Point, Verdict};
 use lfk_core::{OnDelete, State};
 use lfk_tests::Pair;
-use lfk_tests::scenario::{PATIENCE, active, active_as_owner, drain, loose};
+use lfk_tests::scenario::{PATIENCE, active, as_installer, drain, loose};
 use tokio::sync::watch;
 
 use crate::clean_support::{
@@ -81,7 +81,7 @@ async fn incident_l22_a_backlog_of_many_batches_is_one_turn() -> Result<()> {
 #[tokio::test]
 async fn incident_l28_nothing_is_kept_in_comments_which_a_restore_may_lose() -> Result<()> {
     let pair = Pair::with_schema(PROJECTS, BUILDS).await?;
-    let engine = active_as_owner(&pair, [builds()?]).await?;
+    let engine = active(&pair, [builds()?]).await?;
     for db in [&pair.main, &pair.ci] {
         db.execute(
             "DELETE FROM pg_description d USING pg_class c WHERE d.objoid = c.oid AND c.relnamespace = 'lfk'::regnamespace;
@@ -90,7 +90,7 @@ async fn incident_l28_nothing_is_kept_in_comments_which_a_restore_may_lose() -> 
         )
         .await?;
     }
-    let again = &engine.install().await?[0];
+    let again = &as_installer(&engine)?.install().await?[0];
     assert_eq!((again.outcome, again.state, again.triggers_created), ("unchanged", State::Active, 0));
     pair.main.execute("DELETE FROM projects WHERE id = 1").await?;
     drain(&engine).await?;
@@ -144,13 +144,13 @@ async fn incident_l32_who_activates_is_told_how_many_keys_have_left_the_log() ->
 #[tokio::test]
 async fn incident_l20_nothing_is_cleaned_by_installing_or_building_an_engine() -> Result<()> {
     let pair = Pair::with_schema(PROJECTS, BUILDS).await?;
-    let engine = active_as_owner(&pair, [builds()?]).await?;
+    let engine = active(&pair, [builds()?]).await?;
     let leases = "SELECT sum(token)::int8 FROM lfk.cursor";
     let before: i64 = pair.main.scalar(leases).await?;
     pair.main.execute("DELETE FROM projects WHERE id = 1").await?;
-    engine.install().await?;
+    as_installer(&engine)?.install().await?;
     engine.plan().await?;
-    pair.engine([builds()?.settle_after(Duration::from_secs(1))])?.install().await?;
+    as_installer(&pair.engine([builds()?.settle_after(Duration::from_secs(1))])?)?.install().await?;
     assert_eq!(table(&pair.ci, "builds").await?, ALL_BUILDS);
     assert_eq!(pair.main.scalar::<i64>(leases).await?, before, "nobody took a lease");
     drain(&engine).await?;

@@ -45,6 +45,7 @@ mod identity;
 mod incidents;
 mod least_rights;
 mod log_support;
+mod managed;
 mod mirror_capture;
 mod mirror_support;
 mod mirror_sync;

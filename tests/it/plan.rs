@@ -68,7 +68,9 @@ pub(crate) async fn refused_as(
 
 /// Runs the SQL of the remedy as its reader would, statement by statement. Returns how many there were.
 pub(crate) async fn follow(finding: &Finding, db: &TestDb) -> Result<usize> {
-    let statements: Vec<&String> = finding.remedy.iter().filter(|line| line.ends_with(';')).collect();
+    // Behind a statement may stand the database to run it in.
+    let statements = finding.remedy.iter().map(|line| line.split_once(" -- ").map_or(line.as_str(), |(sql, _)| sql));
+    let statements: Vec<&str> = statements.filter(|sql| sql.ends_with(';')).collect();
     for statement in &statements {
         db.execute(statement).await?;
     }

@@ -24,15 +24,20 @@ async fn f07_rights_that_are_missing_on_the_parent_are_named_with_their_grants()
     let urls = [url.as_str(), &pair.ci.url];
     let main = &pair.main;
     let steps = [
-        format!("GRANT USAGE ON SCHEMA app TO {role};"),
-        format!("GRANT TRIGGER ON app.trees TO {role};"),
-        format!("GRANT CREATE ON DATABASE {} TO {role};", main.name),
-        format!("GRANT SELECT (id) ON app.trees TO {role};"),
+        format!("GRANT USAGE ON SCHEMA app TO {role}; -- in database main"),
+        format!("GRANT TRIGGER ON app.trees TO {role}; -- in database main"),
+        format!("GRANT CREATE ON DATABASE {} TO {role}; -- in database main", main.name),
+        format!("GRANT SELECT (id) ON app.trees TO {role}; -- in database main"),
     ];
     let engine = engine(&[("main", urls[0]), ("ci", urls[1])], [definition.clone()])?;
     let plan = engine.plan().await?;
     let findings = &plan.loose_foreign_keys[0].findings;
-    assert!(findings.iter().all(|f| f.code == "missing_privilege" && f.message.contains(&role)), "{findings:?}");
+    assert!(
+        findings
+            .iter()
+            .all(|f| f.code == "missing_privilege" && f.message.contains(&role) && f.message.contains("database main")),
+        "{findings:?}"
+    );
     let remedies: Vec<&String> = findings.iter().flat_map(|f| &f.remedy).collect();
     assert_eq!(remedies, steps.iter().collect::<Vec<_>>());
     // All but the last, which must then be the only one asked for.
@@ -60,7 +65,7 @@ async fn f07_rights_that_are_missing_on_the_child_are_named_with_their_grants() 
         pair.ci.execute(&format!("GRANT CREATE ON DATABASE {} TO {role}", pair.ci.name)).await?;
         let urls = [pair.main.url.as_str(), &url];
         let finding = refused_as(&pair, urls, &definition, "missing_privilege", "public.apples").await?;
-        assert_eq!(finding.remedy, [format!("GRANT {grants} ON public.apples TO {role};")]);
+        assert_eq!(finding.remedy, [format!("GRANT {grants} ON public.apples TO {role}; -- in database ci")]);
         follow(&finding, &pair.ci).await?;
         accepted_as(urls, &definition).await?;
 
@@ -89,7 +94,7 @@ async fn f07_row_level_security_that_could_hide_rows_is_refused() -> Result<()> 
         .await?;
     let urls = [url.as_str(), &pair.ci.url];
     let finding = refused_as(&pair, urls, &apples()?, "row_security", "public.trees").await?;
-    assert_eq!(finding.remedy[0], format!("ALTER ROLE {role} BYPASSRLS;"));
+    assert_eq!(finding.remedy[0], format!("ALTER ROLE {role} BYPASSRLS; -- in database main"));
     follow(&finding, &pair.main).await?;
     accepted_as(urls, &apples()?).await
 }
@@ -132,11 +137,11 @@ async fn f07_a_role_that_does_not_own_schema_lfk_cannot_track_another_table() ->
     let to_install: Vec<&&Finding> = refusals.iter().filter(|f| f.forbids_install()).collect();
     assert_eq!(to_install.len(), 1, "{refusals:?}");
     assert_eq!(to_install[0].message, format!("{role} may not create functions in schema lfk in database main"));
-    assert_eq!(to_install[0].remedy, ["run lfk install as the role that owns schema lfk"]);
+    assert_eq!(to_install[0].remedy, ["run lfk install as the role that owns schema lfk in database main"]);
     let to_work: Vec<&&Finding> = refusals.iter().filter(|f| f.forbids_work()).collect();
     assert_eq!(to_work.len(), 1, "{refusals:?}");
     assert_eq!(to_work[0].message, format!("{role} may not work with the tables of schema lfk in database main"));
-    assert!(to_work[0].remedy[0].contains("lfk grants"), "{refusals:?}");
+    assert!(to_work[0].remedy[0].contains("lfk grants --database main"), "{refusals:?}");
     assert!(engine.install().await.is_err());
     assert_eq!(pair.main.scalar::<i64>("SELECT count(*) FROM lfk.tracked").await?, 1);
     Ok(())

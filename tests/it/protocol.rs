@@ -4,7 +4,7 @@
 use anyhow::{Context as _, Result};
 use lfk_core::{Drained, Engine, ErrorKind, LooseForeignKey, OnDelete, State};
 use lfk_sql::Ident;
-use lfk_tests::scenario::{PATIENCE, activate, active, drain, loose};
+use lfk_tests::scenario::{PATIENCE, activate, active, as_installer, drain, installed, loose};
 use lfk_tests::{Pair, engine, eventually};
 use sqlx::{Connection as _, PgConnection};
 
@@ -205,12 +205,11 @@ fn engine_of(pair: &Pair, role: &str) -> Result<Engine> {
 #[tokio::test]
 async fn l05_a_new_cursor_begins_with_everything_that_the_log_holds() -> Result<()> {
     let pair = Pair::with_schema(PROJECTS, BUILDS).await?;
-    let engine = pair.engine([builds()?])?;
-    engine.install().await?;
+    let engine = installed(pair.engine([builds()?])?).await?;
     // As after a crash between the triggers and the cursor.
     pair.main.execute("DELETE FROM lfk.definition").await?;
     pair.main.execute("DELETE FROM projects WHERE id = 1").await?;
-    assert_eq!(engine.install().await?[0].state, State::Observe);
+    assert_eq!(as_installer(&engine)?.install().await?[0].state, State::Observe);
     pair.main.execute("DELETE FROM projects WHERE id = 2").await?;
     drain(&engine).await?;
     assert_eq!(status(&engine).await?.observed_keys, 2);

@@ -30,7 +30,7 @@ const CROWD: &str =
 /// the others. Sequences do not roll back: they count.
 fn too_long_at(nth: u32, row: &str) -> String {
     format!(
-        "CREATE SEQUENCE rows_of_statement;
+        "CREATE SEQUENCE rows_of_statement; GRANT USAGE, UPDATE ON SEQUENCE rows_of_statement TO PUBLIC;
          CREATE FUNCTION begin_statement() RETURNS trigger LANGUAGE plpgsql AS
            $$ BEGIN PERFORM setval('rows_of_statement', 1, false); RETURN NULL; END $$;
          CREATE FUNCTION count_row() RETURNS trigger LANGUAGE plpgsql AS
@@ -134,7 +134,7 @@ async fn l09_rows_of_which_a_statement_can_take_only_one_are_cleaned_one_by_one(
 }
 
 /// What a trigger says whenever build 21, the child of project 2, is to go: nothing, or an error of this code.
-const MOOD: &str = "CREATE TABLE mood (code text); INSERT INTO mood VALUES (NULL);
+const MOOD: &str = "CREATE TABLE mood (code text); INSERT INTO mood VALUES (NULL); GRANT SELECT ON mood TO PUBLIC;
     CREATE FUNCTION by_mood() RETURNS trigger LANGUAGE plpgsql AS $$
       DECLARE c text := (SELECT code FROM mood);
       BEGIN IF c IS NOT NULL THEN RAISE 'as it likes' USING ERRCODE = c; END IF; RETURN OLD; END $$;

@@ -136,9 +136,9 @@ async fn l17_a_type_that_takes_two_keys_for_one_touches_no_child_of_a_living_par
     Ok(())
 }
 
-/// An empty view where the table was.
-const VIEW: &str =
-    "ALTER TABLE builds RENAME TO builds_elsewhere; CREATE VIEW builds AS SELECT * FROM builds_elsewhere WHERE false";
+/// An empty view where the table was, with every right on it: that is not what is to be noticed.
+const VIEW: &str = "ALTER TABLE builds RENAME TO builds_elsewhere;
+    CREATE VIEW builds AS SELECT * FROM builds_elsewhere WHERE false; GRANT ALL ON builds TO PUBLIC";
 const NO_VIEW: &str = "DROP VIEW builds; ALTER TABLE builds_elsewhere RENAME TO builds";
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 
 use anyhow::{Context as _, Result};
 use lfk_core::{Engine, ErrorKind, LooseForeignKey, OnDelete, State, StateChange};
-use lfk_tests::scenario::{PATIENCE, activate, active, drain, installed, loose};
+use lfk_tests::scenario::{PATIENCE, activate, active, as_installer, drain, installed, loose};
 use lfk_tests::{Cli, Pair};
 
 use crate::clean_support::{ALL_BUILDS, BUILDS, PROJECTS, retries, status, table};
@@ -102,7 +102,7 @@ async fn l18_children_restored_from_before_the_installation_are_refused_and_then
     assert_eq!(table(&pair.ci, "builds").await?, ALL_BUILDS);
 
     let again = pair.engine([builds()?])?;
-    let change = again.install().await?;
+    let change = as_installer(&again)?.install().await?;
     assert_eq!((change[0].outcome, change[0].state), ("changed", State::Observe));
     drain(&again).await?;
     assert_eq!(table(&pair.ci, "builds").await?, ALL_BUILDS, "observing changes nothing");
@@ -112,7 +112,7 @@ async fn l18_children_restored_from_before_the_installation_are_refused_and_then
     assert_eq!(table(&pair.ci, "builds").await?, ["(31,3,)", "(90,,0)"]);
     assert_eq!(retries(&pair.main).await?, [""; 0]);
     // And once more, with nothing changed.
-    let same = again.install().await?;
+    let same = as_installer(&again)?.install().await?;
     assert_eq!((same[0].outcome, same[0].state), ("unchanged", State::Active));
     Ok(())
 }

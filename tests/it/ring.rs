@@ -7,7 +7,7 @@ use lfk_core::sabotage::{Point, Verdict};
 use lfk_core::{ErrorKind, State};
 use lfk_sql::statements;
 use lfk_tests::Pair;
-use lfk_tests::scenario::{active, drain, expire_leases};
+use lfk_tests::scenario::{active, as_installer, drain, expire_leases};
 
 use crate::clean_support::{ALL_BUILDS, BUILDS, PROJECTS, activated, builder, table};
 use crate::log_support::{
@@ -112,7 +112,7 @@ async fn l05_a_definition_that_is_removed_leaves_nothing_pending_and_lets_go_of_
     settle(&scene.ours, main).await?;
     assert_eq!(scene.retire().await?, 1);
     // By whoever installed it, who need not be who works.
-    scene.pair.engine([builds()?, notes()?])?.uninstall(&["notes.project_id".to_owned()]).await?;
+    as_installer(&scene.pair.engine([builds()?, notes()?])?)?.uninstall(&["notes.project_id".to_owned()]).await?;
     assert_eq!(scene.retire().await?, 0);
     let left =
         "SELECT (SELECT count(*) FROM lfk.cursor WHERE definition LIKE 'notes%') + (SELECT count(*) FROM lfk.retry)

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use lfk_core::{Drained, Engine, LooseForeignKey, OnDelete, SetAsideFilter};
-use lfk_tests::scenario::{PATIENCE, active, drain, loose};
+use lfk_tests::scenario::{PATIENCE, active, drain, loose, roles_of};
 use lfk_tests::{Cli, Pair, TestDb, eventually};
 use serde_json::json;
 
@@ -151,7 +151,7 @@ async fn l08_a_key_is_dropped_only_when_confirmed_and_the_audit_says_so() -> Res
     assert!(retries(&pair.main).await?.is_empty());
     assert_eq!(table(&pair.ci, "builds").await?, ["(21,2,0)", "(31,3,)", "(90,,0)"], "children stay");
     let audit = "(SELECT definition, detail, by FROM lfk.audit WHERE event LIKE 'retry%') a";
-    let expected = format!(r#"({NAME},"{{""keys"": 1, ""quarantined"": 1}}",postgres)"#);
+    let expected = format!(r#"({NAME},"{{""keys"": 1, ""quarantined"": 1}}",{})"#, roles_of(&engine)?.worker);
     assert_eq!(table(&pair.main, audit).await?, [expected]);
     drain(&engine).await
 }

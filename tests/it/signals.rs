@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use lfk_core::sabotage::{Point, Verdict};
 use lfk_core::{Database, Engine};
 use lfk_sql::statements;
-use lfk_tests::scenario::{PATIENCE, active_as_owner, drain};
+use lfk_tests::scenario::{PATIENCE, active, drain, roles_of};
 use lfk_tests::{Cluster, Pair, Role, TestDb, eventually};
 use sqlx::Row as _;
 use tokio::sync::watch;
@@ -22,6 +22,7 @@ use crate::log_support::{When, builds};
 /// While there is a row in `slow`, a delete of a build takes three seconds: longer than anybody of the application waits,
 /// and shorter than the timeout of our statement.
 const SLOW: &str = "CREATE TABLE slow (since timestamptz DEFAULT now()); INSERT INTO slow DEFAULT VALUES;
+    GRANT SELECT ON slow TO PUBLIC;
     CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
       IF EXISTS (SELECT FROM slow) THEN PERFORM pg_sleep(3); END IF; RETURN OLD; END $$;
     CREATE TRIGGER dawdle BEFORE DELETE ON builds FOR EACH ROW WHEN (OLD.id = 12) EXECUTE FUNCTION dawdle();";
@@ -34,7 +35,7 @@ async fn wait_until_we_are_in_the_slow_statement(ci: &TestDb) -> Result<()> {
 #[tokio::test]
 async fn l11_who_waits_for_rows_that_our_statement_has_locked_goes_first() -> Result<()> {
     let pair = Pair::with_schema(PROJECTS, &format!("{BUILDS} {SLOW}")).await?;
-    let engine = active_as_owner(&pair, [builds()?]).await?;
+    let engine = active(&pair, [builds()?]).await?;
     pair.main.execute("DELETE FROM projects WHERE id = 1").await?;
     let handle = engine.start();
     wait_until_we_are_in_the_slow_statement(&pair.ci).await?;
@@ -52,7 +53,7 @@ async fn l11_who_waits_for_rows_that_our_statement_has_locked_goes_first() -> Re
 async fn l11_sessions_of_our_own_are_no_reason_to_give_way() -> Result<()> {
     let pair =
         Pair::with_schema(PROJECTS, &format!("{BUILDS} {}", SLOW.replace("pg_sleep(3)", "pg_sleep(0.5)"))).await?;
-    let engine = active_as_owner(&pair, [builds()?]).await?;
+    let engine = active(&pair, [builds()?]).await?;
     pair.main.execute("DELETE FROM projects WHERE id = 1").await?;
     let handle = engine.start();
     wait_until_we_are_in_the_slow_statement(&pair.ci).await?;
@@ -154,7 +155,9 @@ impl Behind {
         let mut standby = pair.ci.clone();
         standby.url = replica.url(&pair.ci.name);
         standby.pool = sqlx::PgPool::connect_lazy(&standby.url)?;
-        let engine = active_as_owner(&pair, [builds()?]).await?;
+        let engine = active(&pair, [builds()?]).await?;
+        // What `lfk grants` prints does not show it: see below.
+        pair.ci.execute(&format!("GRANT pg_monitor TO {}", roles_of(&engine)?.worker)).await?;
         let streaming = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'";
         eventually("it streams", PATIENCE, async || Ok(pair.ci.scalar::<i64>(streaming).await? == 1)).await?;
         pair.main.execute("DELETE FROM projects WHERE id = 3").await?;
@@ -215,7 +218,13 @@ async fn l11_a_standby_that_the_role_may_not_look_at_holds_nobody() -> Result<()
     let handle = may_look.start();
     eventually("it is held", PATIENCE, async || Ok(status(&may_look).await?.condition == "held")).await?;
     handle.shutdown().await?;
+    assert_eq!(may_look.signals().await[0].condition, "waits");
     ci.execute("REVOKE pg_monitor FROM worker").await?;
+    // Unknown is shown as unknown, with what helps.
+    let unknown = &engine(&url_as(ci, "worker"))?.signals().await[0];
+    assert_eq!((unknown.signal, unknown.condition), ("standby_lag", "unknown"));
+    let remedy = "GRANT pg_monitor TO worker; -- in database ci";
+    assert!(unknown.note.as_deref().is_some_and(|note| note.contains(remedy)), "{unknown:?}");
     drain(&engine(&url_as(ci, "worker"))?).await?;
     assert_eq!(table(ci, "builds").await?, ["(21,2,0)", "(90,,0)"]);
     Ok(())

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use lfk_core::sabotage::LogSql;
 use lfk_core::{Drained, Engine};
-use lfk_tests::scenario::{activate, drain};
+use lfk_tests::scenario::{self, activate, drain};
 use sqlx::SqlSafeStr as _;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -48,13 +48,11 @@ struct Report {
 /// An engine that works as it should: all definitions are installed, and all but one are active.
 async fn installed(arena: &Arena) -> Result<Engine> {
     let active = builder(&arena.pair)?.definitions(active_definitions()?).build()?;
-    active.install().await?;
-    activate(&active).await?;
+    activate(&scenario::installed(active).await?).await?;
     let mut definitions = active_definitions()?;
     definitions.push(observing_definition()?);
     let all = builder(&arena.pair)?.definitions(definitions).build()?;
-    all.install().await?;
-    Ok(all)
+    scenario::installed(all).await
 }
 
 impl Stress {

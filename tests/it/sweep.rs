@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use lfk_core::sabotage::{Point, Verdict};
 use lfk_core::{LooseForeignKey, State};
-use lfk_tests::scenario::{PATIENCE, active, drain};
+use lfk_tests::scenario::{PATIENCE, active, drain, installed};
 use lfk_tests::{Pair, TestDb, eventually};
 
 use crate::clean_support::{
@@ -209,8 +209,7 @@ async fn l04_a_child_that_was_inserted_behind_the_sweep_is_found_by_the_second_v
 #[tokio::test]
 async fn c04_what_happened_while_a_definition_observed_is_swept_when_it_is_activated() -> Result<()> {
     let pair = Pair::with_schema(PROJECTS, BUILDS).await?;
-    let engine = pair.engine([at_once()?])?;
-    engine.install().await?;
+    let engine = installed(pair.engine([at_once()?])?).await?;
     pair.main.execute("TRUNCATE projects; INSERT INTO projects VALUES (2, 'two')").await?;
     drain(&engine).await?;
     assert_eq!(table(&pair.ci, "builds").await?, ALL_BUILDS);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use lfk_core::Engine;
 use lfk_tests::Pair;
-use lfk_tests::scenario::{active_as_owner, drain};
+use lfk_tests::scenario::{active, drain};
 
 use crate::capture_support::cover;
 use crate::clean_support::{ALL_BUILDS, BUILDS, status, table};
@@ -15,11 +15,12 @@ use crate::log_support::builds;
 const PARENTS: &str = "CREATE TABLE projects (id bigint PRIMARY KEY) PARTITION BY RANGE (id);
     CREATE TABLE first PARTITION OF projects FOR VALUES FROM (1) TO (2);
     CREATE TABLE others PARTITION OF projects FOR VALUES FROM (2) TO (9);
-    INSERT INTO projects VALUES (1), (2), (3)";
+    INSERT INTO projects VALUES (1), (2), (3);
+    ALTER DEFAULT PRIVILEGES GRANT TRIGGER ON TABLES TO PUBLIC";
 
 async fn covered() -> Result<(Pair, Engine)> {
     let pair = Pair::with_schema(PARENTS, BUILDS).await?;
-    let engine = active_as_owner(&pair, [builds()?.settle_after(Duration::ZERO)]).await?;
+    let engine = active(&pair, [builds()?.settle_after(Duration::ZERO)]).await?;
     drain(&engine).await?;
     assert_eq!(cover(&pair.main).await?, [""; 0]);
     Ok((pair, engine))

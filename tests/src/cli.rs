@@ -4,12 +4,14 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::database::Pair;
+use crate::database::{Pair, TestDb};
 use crate::os::{self, Signal};
+use crate::roles::{self, LeastRoles};
 use crate::{guard, wait};
 
 /// Longer than any command takes in a test; a command that hangs is killed then.
@@ -40,13 +42,20 @@ pub fn lfk_binary() -> Result<PathBuf> {
     Ok(binary)
 }
 
+/// The variable that a URL takes its role from.
+const ROLE: &str = "LFK_TEST_ROLE";
+
 /// The binary and a config file.
+///
+/// Commands run as the owner of everything until [`Cli::install`]. From then on `install` and `uninstall` run as the role
+/// that installs and all others as the role that works, unless `LFK_TEST_ROLES` is `owner`.
 #[derive(Debug)]
 pub struct Cli {
     binary: PathBuf,
     folder: PathBuf,
     config: PathBuf,
     env: Vec<(String, String)>,
+    roles: OnceLock<LeastRoles>,
 }
 
 /// What a command that ended has left.
@@ -90,18 +99,76 @@ impl Cli {
         let folder = guard::folder("cli")?;
         let path = folder.join("lfk.toml");
         fs::write(&path, config)?;
-        Ok(Self { binary, folder, config: path, env: Vec::new() })
+        Ok(Self { binary, folder, config: path, env: Vec::new(), roles: OnceLock::new() })
     }
 
-    /// With both databases of a pair, and what `definitions` adds to the file.
+    /// With both databases of a pair, and what `definitions` adds to the file. Where lfk is installed for two roles already,
+    /// its commands are theirs.
     ///
     /// # Errors
     /// As [`Cli::new`].
     pub fn for_pair(pair: &Pair, definitions: &str) -> Result<Self> {
-        let (main, ci) = (&pair.main.url, &pair.ci.url);
-        Self::new(&format!(
+        let (main, ci) = (Self::url(&pair.main.url), Self::url(&pair.ci.url));
+        let cli = Self::new(&format!(
             "format = 1\n[database.main]\nurl = \"{main}\"\n[database.ci]\nurl = \"{ci}\"\n\n{definitions}\n"
-        ))
+        ))?;
+        Ok(cli.as_installed(pair))
+    }
+
+    /// The URL of a test's database for a config file: its role is the one that a command is for.
+    #[must_use]
+    pub fn url(url: &str) -> String {
+        url.replacen("//postgres", &format!("//${{{ROLE}:-postgres}}"), 1)
+    }
+
+    /// From here on its commands run as the roles for which lfk is installed in this pair, if it is.
+    #[must_use]
+    pub fn as_installed(self, pair: &Pair) -> Self {
+        if let Some(roles) = roles::of_urls([pair.main.url.as_str(), &pair.ci.url]) {
+            let _ = self.roles.set(roles);
+        }
+        self
+    }
+
+    /// Runs `lfk install`, which has to succeed, with what `lfk grants` prints before and after it.
+    ///
+    /// # Errors
+    /// When a server refuses, or as [`Cli::run`].
+    ///
+    /// # Panics
+    /// When a command ended with another code than 0.
+    pub async fn install(&self, pair: &Pair) -> Result<Outcome> {
+        let after = self.let_by_owners(pair).await?;
+        let installed = self.run(["install", "--format", "json"]).await?.expect(0);
+        for (db, sql) in after {
+            let roles = self.roles.get().context("there are no roles")?;
+            roles::run(&roles.installer, &db, &sql).await?;
+            roles.are_of([db]);
+        }
+        Ok(installed)
+    }
+
+    /// Has the owner of the tables run what `lfk grants` prints for it; from here on commands run as the two roles. Answers
+    /// with what the installer is to run later, with the address of each database.
+    ///
+    /// # Errors
+    /// As [`Cli::install`].
+    pub async fn let_by_owners(&self, pair: &Pair) -> Result<Vec<(String, String)>> {
+        if !roles::least_everywhere()? {
+            return Ok(Vec::new());
+        }
+        let of_pair = LeastRoles::of_database(&pair.main.name);
+        let mut after = Vec::new();
+        for (name, db) in [("main", &pair.main), ("ci", &pair.ci)] {
+            let command =
+                ["grants", "--database", name, "--installer", &of_pair.installer, "--worker", &of_pair.worker];
+            let (by_owners, by_installer) = roles::parts(&self.run(command).await?.expect(0).stdout)?;
+            let address = address(db)?;
+            roles::run("postgres", &address, &format!("{}{by_owners}", of_pair.making())).await?;
+            after.push((address, by_installer));
+        }
+        let _ = self.roles.set(of_pair);
+        Ok(after)
     }
 
     /// Sets an environment variable for its commands.
@@ -134,11 +201,20 @@ impl Cli {
         let (stdout, stderr) = (folder.join("stdout"), folder.join("stderr"));
         let mut command = Command::new(&self.binary);
         command.arg("-c").arg(&self.config).args(args).current_dir(&self.folder);
+        if let Some(roles) = self.roles.get() {
+            let installs = command.get_args().nth(2).is_some_and(|verb| verb == "install" || verb == "uninstall");
+            command.env(ROLE, if installs { &roles.installer } else { &roles.worker });
+        }
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(File::create(&stdout)?).stderr(File::create(&stderr)?);
         let child = guard::spawn(command).with_context(|| self.binary.display().to_string())?;
         Ok(Running { child, folder, stdout, stderr })
     }
+}
+
+/// The URL of a database without its role.
+fn address(db: &TestDb) -> Result<String> {
+    Ok(db.url.split_once('@').context("the url has no role")?.1.to_owned())
 }
 
 /// An `lfk` that runs. Dropping it kills it.

@@ -7,13 +7,13 @@ use std::sync::{Arc, LazyLock, OnceLock, mpsc};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use lfk_core::{Database, Engine, LooseForeignKey};
+use lfk_core::{Builder, Database, Engine, LooseForeignKey};
 use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions, PgRow};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Postgres, Row as _, SqlSafeStr, SqlStr, ValueRef as _};
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::cluster::Cluster;
-use crate::guard;
+use crate::{guard, roles};
 
 /// Which of the two shared servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -186,7 +186,7 @@ impl Pair {
         Ok(Self { main: TestDb::on(main).await?, ci: TestDb::on(ci).await? })
     }
 
-    /// An engine over both.
+    /// An engine over both; for which role, see [`databases`].
     ///
     /// # Errors
     /// As [`engine`].
@@ -195,15 +195,29 @@ impl Pair {
     }
 }
 
-/// An engine over databases given by name and URL, for example that of a [`crate::Proxy`].
+/// Databases by name and URL: for the role that works, once lfk is installed in all of them for such a role; before, and
+/// behind other URLs, for the role of the URL.
+///
+/// # Errors
+/// When a URL is none.
+pub fn databases(all: &[(&str, &str)]) -> Result<Vec<Database>> {
+    let roles = roles::of_urls(all.iter().map(|(_, url)| *url));
+    let connect = |(name, url): &(&str, &str)| -> Result<Database> {
+        let database = Database::connect_lazy(*name, url)?;
+        Ok(match &roles {
+            Some(roles) => database.as_role(&roles.worker),
+            None => database,
+        })
+    };
+    all.iter().map(connect).collect()
+}
+
+/// An engine over databases given by name and URL, for example that of a [`crate::Proxy`]; for which role, see [`databases`].
 ///
 /// # Errors
 /// When the builder refuses.
-pub fn engine(databases: &[(&str, &str)], definitions: impl IntoIterator<Item = LooseForeignKey>) -> Result<Engine> {
-    let mut builder = Engine::builder();
-    for (name, url) in databases {
-        builder = builder.database(Database::connect_lazy(*name, url)?);
-    }
+pub fn engine(all: &[(&str, &str)], definitions: impl IntoIterator<Item = LooseForeignKey>) -> Result<Engine> {
+    let builder = databases(all)?.into_iter().fold(Engine::builder(), Builder::database);
     Ok(builder.definitions(definitions).build()?)
 }
 

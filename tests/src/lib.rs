@@ -41,7 +41,7 @@ pub use authority::{Authority, Credentials};
 pub use binaries::{Binaries, pg_bin};
 pub use cli::{Cli, Outcome, Running, lfk_binary};
 pub use cluster::Cluster;
-pub use database::{Pair, Role, TestDb, engine};
+pub use database::{Pair, Role, TestDb, databases, engine};
 pub use os::{Signal, is_running};
 pub use pgbouncer::PgBouncer;
 pub use proxy::{Mode, Proxy};

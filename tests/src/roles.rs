@@ -1,19 +1,31 @@
 //! Engines whose roles have no more rights than `lfk grants` prints.
 
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+
 use anyhow::{Context as _, Result, bail};
+use futures::future::try_join_all;
 use lfk_core::Engine;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
 
 use crate::database::trusted;
 
-/// Whether every engine of the suite is to install and work with the least rights: `LFK_TEST_ROLES=least`.
-pub(crate) fn least_everywhere() -> bool {
-    std::env::var("LFK_TEST_ROLES").is_ok_and(|value| value == "least")
+/// Whether engines and commands of the suite install and work with the least rights, as they do unless `LFK_TEST_ROLES` is
+/// `owner`.
+///
+/// # Errors
+/// When the variable says something else.
+pub(crate) fn least_everywhere() -> Result<bool> {
+    match std::env::var("LFK_TEST_ROLES").as_deref() {
+        Err(_) | Ok("" | "least") => Ok(true),
+        Ok("owner") => Ok(false),
+        Ok(other) => bail!("LFK_TEST_ROLES is {other:?}; it may be least or owner"),
+    }
 }
 
 /// The two roles of an engine, on every server that it speaks to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeastRoles {
     /// Installs. It owns nothing but what it makes.
     pub installer: String,
@@ -21,10 +33,45 @@ pub struct LeastRoles {
     pub worker: String,
 }
 
+/// For which roles lfk is installed in which database, by its address.
+static INSTALLED: LazyLock<Mutex<HashMap<String, LeastRoles>>> = LazyLock::new(Mutex::default);
+
+fn installed() -> MutexGuard<'static, HashMap<String, LeastRoles>> {
+    INSTALLED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The roles for which lfk is installed in all these databases, given by URLs of their owner.
+pub(crate) fn of_urls<'a>(urls: impl IntoIterator<Item = &'a str>) -> Option<LeastRoles> {
+    let installed = installed();
+    let mut all = urls.into_iter().map(|url| installed.get(url.split_once("//postgres@")?.1));
+    let first = all.next()??;
+    all.all(|other| other == Some(first)).then(|| first.clone())
+}
+
 /// What comes before it is run by the owners of the tables, what comes after it by the installer.
 const AFTER_INSTALL: &str = "-- By the installer";
 
+/// The two parts of a printed script.
+pub(crate) fn parts(script: &str) -> Result<(String, String)> {
+    let (before, after) = script.split_once(AFTER_INSTALL).context("the script has no second part")?;
+    Ok((before.to_owned(), format!("{AFTER_INSTALL}{after}")))
+}
+
 impl LeastRoles {
+    /// The names of the roles of an engine, which need not be there yet: they go by its first database.
+    ///
+    /// # Errors
+    /// When the engine has no database with an address.
+    pub fn named_after(engine: &Engine) -> Result<Self> {
+        let first = addresses(engine)?.into_iter().next().context("the engine has no database")?;
+        Ok(Self::of_database(first.1.rsplit('/').next().unwrap_or_default()))
+    }
+
+    /// The names of the roles of engines whose first database has this name on its server.
+    pub(crate) fn of_database(name: &str) -> Self {
+        Self { installer: format!("{name}_i"), worker: format!("{name}_w") }
+    }
+
     /// Makes roles for an engine, named after its first database.
     ///
     /// # Errors
@@ -38,18 +85,22 @@ impl LeastRoles {
     /// # Errors
     /// When a server refuses.
     pub async fn made_by(engine: &Engine, creator: &str) -> Result<Self> {
-        let first = addresses(engine)?.into_iter().next().context("the engine has no database")?;
-        let name = first.1.rsplit('/').next().unwrap_or_default().to_owned();
-        let roles = Self { installer: format!("{name}_i"), worker: format!("{name}_w") };
+        let roles = Self::named_after(engine)?;
         for (_, address) in addresses(engine)? {
-            for role in [&roles.installer, &roles.worker] {
-                let sql = format!(
-                    "DO $$ BEGIN IF pg_catalog.to_regrole('\"{role}\"') IS NULL THEN CREATE ROLE \"{role}\" LOGIN; END IF; END $$"
-                );
-                run(creator, &address, &sql).await?;
-            }
+            run(creator, &address, &roles.making()).await?;
         }
         Ok(roles)
+    }
+
+    /// The statements that make the roles where they are not there yet, whoever else makes them at the same time.
+    pub(crate) fn making(&self) -> String {
+        let make = |role: &String| {
+            format!(
+                "DO $$ BEGIN IF pg_catalog.to_regrole('\"{role}\"') IS NULL THEN CREATE ROLE \"{role}\" LOGIN; END IF;
+                 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;\n"
+            )
+        };
+        [&self.installer, &self.worker].map(make).concat()
     }
 
     /// Gives what the owner of the tables has to give.
@@ -69,16 +120,22 @@ impl LeastRoles {
     /// When the engine or a server refuses.
     pub async fn install(&self, engine: &Engine) -> Result<()> {
         engine.as_role(&self.installer).install().await?;
+        let mut steps = BTreeMap::new();
         for (database, address) in addresses(engine)? {
-            run(&self.installer, &address, &self.script(engine, &database)?.1).await?;
+            *steps.entry(address).or_insert_with(String::new) += &self.script(engine, &database)?.1;
         }
+        run_each(&self.installer, &steps).await?;
+        self.are_of(steps.into_keys());
         Ok(())
     }
 
+    /// From here on, engines and commands for these databases work as these roles.
+    pub(crate) fn are_of(&self, addresses: impl IntoIterator<Item = String>) {
+        installed().extend(addresses.into_iter().map(|address| (address, self.clone())));
+    }
+
     fn script(&self, engine: &Engine, database: &str) -> Result<(String, String)> {
-        let script = engine.grants_script(Some(database), &self.installer, &self.worker, false)?;
-        let (before, after) = script.split_once(AFTER_INSTALL).context("the script has no second part")?;
-        Ok((before.to_owned(), format!("{AFTER_INSTALL}{after}")))
+        parts(&engine.grants_script(Some(database), &self.installer, &self.worker, false)?)
     }
 }
 
@@ -87,8 +144,12 @@ impl LeastRoles {
 /// # Errors
 /// When the engine or a server refuses.
 pub async fn with_least_rights(engine: &Engine) -> Result<Engine> {
-    let roles = LeastRoles::of(engine).await?;
-    roles.let_by_owners(engine, "postgres").await?;
+    let roles = LeastRoles::named_after(engine)?;
+    let mut steps = BTreeMap::new();
+    for (database, address) in addresses(engine)? {
+        *steps.entry(address).or_insert_with(|| roles.making()) += &roles.script(engine, &database)?.0;
+    }
+    run_each("postgres", &steps).await?;
     roles.install(engine).await?;
     Ok(engine.as_role(&roles.worker))
 }
@@ -105,7 +166,14 @@ fn addresses(engine: &Engine) -> Result<Vec<(String, String)>> {
     Ok(all)
 }
 
-async fn run(role: &str, address: &str, sql: &str) -> Result<()> {
+/// Runs the statements of several addresses at once. Two scripts in one database at once would meet in its catalogs.
+async fn run_each(role: &str, steps: &BTreeMap<String, String>) -> Result<()> {
+    try_join_all(steps.iter().map(|(address, sql)| run(role, address, sql))).await?;
+    Ok(())
+}
+
+/// Runs statements in a session of its own, which is one transaction.
+pub(crate) async fn run(role: &str, address: &str, sql: &str) -> Result<()> {
     // Tests give their databases the oddest defaults.
     let options: PgConnectOptions = format!("postgres://{role}@{address}").parse()?;
     let options = options.options([("statement_timeout", "0"), ("default_transaction_read_only", "off")]);

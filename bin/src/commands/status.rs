@@ -1,21 +1,40 @@
 //! `lfk status`.
 
-use lfk_core::{DefinitionStatus, Status};
+use lfk_core::{DefinitionStatus, SignalStatus, Status};
+use serde::Serialize;
 
 use crate::cli;
 use crate::commands::{Context, Outcome};
 use crate::exit::{Complaint, Exit, Failure};
 use crate::output;
 
+#[derive(Debug, Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    status: Status,
+    signals: Vec<SignalStatus>,
+}
+
 pub(super) async fn run(context: &Context, args: &cli::Status) -> Outcome {
-    let status = context.engine.status().await?;
-    output::answer(context.format, &status, text)?;
+    let (status, signals) = tokio::join!(context.engine.status(), context.engine.signals());
+    let answer = Answer { status: status?, signals };
+    output::answer(context.format, &answer, |answer| {
+        let lines = answer.signals.iter().filter_map(signal_line);
+        std::iter::once(text(&answer.status)).chain(lines).collect()
+    })?;
+    let status = answer.status;
     if status.unreachable.is_empty() {
         let alerting = all(&status).any(|d| !d.alerts.is_empty());
         return Ok(if args.exit_code && alerting { Exit::Findings } else { Exit::Ok });
     }
     let complaints = status.unreachable.iter().map(|said| Complaint::new(format!("cannot be asked: {said}"))).collect();
     Err(Failure { exit: Exit::Runtime, complaints })
+}
+
+/// What keeps writers waiting, and what cannot be seen.
+fn signal_line(signal: &SignalStatus) -> Option<String> {
+    let note = signal.note.as_deref()?;
+    Some(format!("\n{} of {}: {}: {note}\n", signal.signal, signal.database, signal.condition))
 }
 
 fn text(status: &Status) -> String {

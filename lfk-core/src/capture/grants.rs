@@ -23,7 +23,7 @@ const REVOKES: &str = "\
 ";
 
 const BY_OWNERS: &str = "\
--- By the owner of the database and of these tables. Again when a table gets partitions that the installer does not own, and
+-- By the owner of the database and of these tables, or by members of their roles. Again when a table gets partitions that the installer does not own, and
 -- when the configuration changes. Triggers of the application on a child run as the worker: they may need further rights.
 ";
 
@@ -107,6 +107,8 @@ impl Roles {
                 &[
                     ("schema", (&parent.table.schema).into()),
                     ("role", (&self.worker).into()),
+                    ("role_name", name(&self.worker)),
+                    ("table_name", table(parent)),
                     ("columns", list(&parent.columns.iter().collect::<Vec<_>>())),
                     ("table", (&parent.table).into()),
                 ],

@@ -105,7 +105,16 @@ async fn cover_step(database: &Database, table_id: Option<i32>) -> Result<Vec<Un
         .await
         .map_err(|e| database.error(e))?;
     tx.commit().await?;
-    Ok(rows.into_iter().map(|(relation, outcome, detail)| Uncovered { relation, outcome, detail }).collect())
+    // A remedy is a statement here, and says where it is to be run: who reads it sees two databases.
+    let placed = |outcome: &str, detail: String| match outcome {
+        "not_allowed" | "disabled" => format!("{detail}; -- in database {}", script::comment(database.name())),
+        _ => detail,
+    };
+    let gap = |(relation, outcome, detail): (String, String, String)| {
+        let detail = placed(&outcome, detail);
+        Uncovered { relation, outcome, detail }
+    };
+    Ok(rows.into_iter().map(gap).collect())
 }
 
 /// Removes what is left of the tables on which no definition hangs any more.

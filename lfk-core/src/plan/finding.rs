@@ -45,6 +45,12 @@ impl Finding {
     }
 }
 
+/// A statement of a remedy with the database to run it in, by its configured name: the ends of a definition mostly live in two.
+pub(super) fn to_run_in(database: &str, statement: &str) -> String {
+    let database: String = database.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    format!("{statement} -- in database {database}")
+}
+
 /// `public.rental`, quoted only where SQL would need it.
 pub(super) fn table_text(name: &TableName) -> String {
     format!("{}.{}", sql_name(&name.schema), sql_name(&name.table))

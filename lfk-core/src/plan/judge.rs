@@ -3,7 +3,7 @@
 use lfk_sql::Ident;
 
 use super::catalog::End;
-use super::finding::{column_text, nearest, some_of, sql_name, table_text};
+use super::finding::{column_text, nearest, some_of, sql_name, table_text, to_run_in};
 use crate::relation::Relation;
 use crate::report::{Concern, Finding};
 
@@ -135,16 +135,17 @@ fn judge_kind(relation: &Relation, end: &End) -> Option<Finding> {
 }
 
 /// `GRANT USAGE ON SCHEMA`, when a role without it would be told that the table is not there.
-pub(super) fn judge_schema_usage(end: &End, concerns: Concern, findings: &mut Vec<Finding>) {
+pub(super) fn judge_schema_usage(relation: &Relation, end: &End, concerns: Concern, findings: &mut Vec<Finding>) {
     let mut schemas: Vec<&Ident> = end.members.iter().filter(|m| !m.may_use_schema).map(|m| &m.name.schema).collect();
     schemas.sort();
     schemas.dedup();
     for schema in schemas {
         let (schema, role) = (sql_name(schema), &end.server.role);
-        let message = format!("{role} may not use schema {schema}");
+        let database = &relation.database;
+        let message = format!("{role} may not use schema {schema} in database {database}");
         findings.push(
             Finding::refusal("missing_privilege", message)
-                .remedy(format!("GRANT USAGE ON SCHEMA {schema} TO {role};"))
+                .remedy(to_run_in(database, &format!("GRANT USAGE ON SCHEMA {schema} TO {role};")))
                 .about(concerns),
         );
     }
@@ -156,10 +157,12 @@ pub(super) fn judge_lfk_schema(relation: &Relation, end: &End, makes_functions: 
     let role = &server.role;
     let (what, remedy) = match server.may_create_in_lfk {
         None if !server.may_create_schema => {
-            ("create schema lfk", format!("GRANT CREATE ON DATABASE {} TO {role};", server.database))
+            let grant = format!("GRANT CREATE ON DATABASE {} TO {role};", server.database);
+            ("create schema lfk", to_run_in(database, &grant))
         }
         Some(false) if makes_functions => {
-            ("create functions in schema lfk", "run lfk install as the role that owns schema lfk".to_owned())
+            let remedy = format!("run lfk install as the role that owns schema lfk in database {database}");
+            ("create functions in schema lfk", remedy)
         }
         _ => return,
     };
@@ -176,13 +179,15 @@ pub(super) fn judge_lfk_tables(relation: &Relation, end: &End, may_work: Option<
     let message = format!("{role} may not work with the tables of schema lfk in database {database}");
     findings.push(
         Finding::refusal("missing_privilege", message)
-            .remedy("run what `lfk grants` prints for the role that works, as the role that installed")
+            .remedy(format!(
+                "run what `lfk grants --database {database}` prints for {role} as the worker, as the role that installed"
+            ))
             .about(Concern::Work),
     );
 }
 
 /// A policy that hides rows makes every statement of ours an error, because `row_security` is off.
-pub(super) fn row_security_refusal(end: &End, tables: &[String]) -> Option<Finding> {
+pub(super) fn row_security_refusal(relation: &Relation, end: &End, tables: &[String]) -> Option<Finding> {
     if tables.is_empty() {
         return None;
     }
@@ -193,7 +198,7 @@ pub(super) fn row_security_refusal(end: &End, tables: &[String]) -> Option<Findi
     );
     Some(
         Finding::refusal("row_security", message)
-            .remedy(format!("ALTER ROLE {role} BYPASSRLS;"))
+            .remedy(to_run_in(&relation.database, &format!("ALTER ROLE {role} BYPASSRLS;")))
             .remedy("or let lfk connect as the table's owner, if the table does not have FORCE ROW LEVEL SECURITY")
             .about(Concern::Work),
     )

@@ -3,7 +3,7 @@
 use lfk_sql::Ident;
 
 use super::catalog::{Column, End, Member};
-use super::finding::{column_text, some_of, sql_name, table_text};
+use super::finding::{column_text, some_of, sql_name, table_text, to_run_in};
 use super::index;
 use super::judge::{judge_common, judge_lfk_schema, judge_lfk_tables, judge_schema_usage, row_security_refusal};
 use super::key_type::KeyType;
@@ -67,7 +67,7 @@ pub(super) fn judge_child(
     findings.extend(judge_rules(definition, child));
     judge_privileges(definition, child, &mut findings);
     let hidden: Vec<String> = child.leaves().filter(|m| m.row_security).map(|m| table_text(&m.name)).collect();
-    findings.extend(row_security_refusal(child, &hidden));
+    findings.extend(row_security_refusal(&definition.child, child, &hidden));
     findings.extend(index::judge_children(definition, child));
     findings.extend(note_triggers(definition, child));
     findings.extend(note_foreign_keys(definition, child));
@@ -208,21 +208,23 @@ fn judge_rules(definition: &LooseForeignKey, child: &End) -> Option<Finding> {
 
 /// What the worker's statements need on each leaf: they name the leaves, so rights on the root do not help.
 fn judge_privileges(definition: &LooseForeignKey, child: &End, findings: &mut Vec<Finding>) {
-    judge_schema_usage(child, Concern::Work, findings);
+    judge_schema_usage(&definition.child, child, Concern::Work, findings);
     judge_lfk_schema(&definition.child, child, false, findings);
     judge_lfk_tables(&definition.child, child, child.server.may_answer_peers, findings);
     let role = &child.server.role;
+    let database = &definition.child.database;
     let (mut tables, mut grants) = (Vec::new(), Vec::new());
     for leaf in child.leaves() {
         let missing = missing_privileges(definition, child, leaf);
         if !missing.is_empty() {
             let table = table_text(&leaf.name);
-            grants.push(format!("GRANT {} ON {table} TO {role};", missing.join(", ")));
+            let grant = format!("GRANT {} ON {table} TO {role};", missing.join(", "));
+            grants.push(to_run_in(database, &grant));
             tables.push(format!("{table} ({})", missing.join(", ")));
         }
     }
     if !tables.is_empty() {
-        let message = format!("{role} lacks privileges on {}", some_of(&tables));
+        let message = format!("{role} lacks privileges in database {database} on {}", some_of(&tables));
         findings.push(Finding::refusal("missing_privilege", message).remedies(grants).about(Concern::Work));
     }
 }

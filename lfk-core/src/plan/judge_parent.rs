@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use lfk_sql::Ident;
 
 use super::catalog::{End, Index, Member};
-use super::finding::{column_list, column_text, some_of, sql_name, table_text};
+use super::finding::{column_list, column_text, some_of, sql_name, table_text, to_run_in};
 use super::index;
 use super::judge::{judge_common, judge_lfk_schema, judge_lfk_tables, judge_schema_usage, row_security_refusal};
 use super::key_type::KeyType;
@@ -27,7 +27,7 @@ pub(super) fn judge_parent(definition: &LooseForeignKey, parent: &End) -> Vec<Fi
     findings.extend(unique_key(definition, parent, root));
     judge_privileges(definition, parent, root, &mut findings);
     let hidden: Vec<String> = root.row_security.then(|| table_text(&root.name)).into_iter().collect();
-    findings.extend(row_security_refusal(parent, &hidden));
+    findings.extend(row_security_refusal(&definition.parent, parent, &hidden));
     findings.extend(index::judge_parents(definition, parent));
     let unlogged: Vec<String> = parent.leaves().filter(|m| m.persistence == "u").map(|m| table_text(&m.name)).collect();
     if !unlogged.is_empty() {
@@ -94,13 +94,15 @@ fn unique_columns(index: &Index) -> Option<BTreeSet<&str>> {
 }
 
 fn judge_privileges(definition: &LooseForeignKey, parent: &End, root: &Member, findings: &mut Vec<Finding>) {
-    judge_schema_usage(parent, Concern::Both, findings);
+    judge_schema_usage(&definition.parent, parent, Concern::Both, findings);
+    let database = &definition.parent.database;
     let role = &parent.server.role;
-    let refusal = |what: String| Finding::refusal("missing_privilege", format!("{role} may not {what}"));
+    let refusal =
+        |what: String| Finding::refusal("missing_privilege", format!("{role} may not {what} in database {database}"));
     let uncovered: Vec<&Member> = parent.members.iter().filter(|m| !m.covered && m.kind != "f").collect();
     let no_trigger: Vec<String> = uncovered.iter().filter(|m| !m.may_trigger).map(|m| table_text(&m.name)).collect();
     if !no_trigger.is_empty() {
-        let grants = no_trigger.iter().map(|t| format!("GRANT TRIGGER ON {t} TO {role};"));
+        let grants = no_trigger.iter().map(|t| to_run_in(database, &format!("GRANT TRIGGER ON {t} TO {role};")));
         let finding = refusal(format!("create triggers on {}", some_of(&no_trigger))).remedies(grants);
         findings.push(finding.about(Concern::Install));
     }
@@ -112,8 +114,8 @@ fn judge_privileges(definition: &LooseForeignKey, parent: &End, root: &Member, f
         let table = table_text(&root.name);
         let columns: Vec<String> = unread.iter().map(|c| sql_name(c)).collect();
         let columns = columns.join(", ");
-        let grant = format!("GRANT SELECT ({columns}) ON {table} TO {role};");
-        let finding = refusal(format!("read {table}({columns}), to see which parents are still there")).remedy(grant);
+        let grant = to_run_in(database, &format!("GRANT SELECT ({columns}) ON {table} TO {role};"));
+        let finding = refusal(format!("read {table}({columns}), to see which parents are still there,")).remedy(grant);
         findings.push(finding.about(Concern::Work));
     }
 }

@@ -285,7 +285,9 @@ fn missing_privileges_come_with_their_grants() {
     let found = refusal(&parent(), &poor, OnDelete::Delete);
     assert_eq!(
         found.remedy,
-        ["GRANT DELETE, SELECT (ctid, customer_id), UPDATE (customer_id) ON public.rental TO app;"]
+        [
+            "GRANT DELETE, SELECT (ctid, customer_id), UPDATE (customer_id) ON public.rental TO app; -- in database billing"
+        ]
     );
     let mut parent = parent();
     parent.members[0].may_trigger = false;
@@ -294,7 +296,10 @@ fn missing_privileges_come_with_their_grants() {
     let remedies: Vec<&str> = found.iter().flat_map(|f| f.remedy.iter().map(String::as_str)).collect();
     assert_eq!(
         remedies,
-        ["GRANT TRIGGER ON public.customer TO app;", "GRANT SELECT (customer_id) ON public.customer TO app;"]
+        [
+            "GRANT TRIGGER ON public.customer TO app; -- in database shop",
+            "GRANT SELECT (customer_id) ON public.customer TO app; -- in database shop",
+        ]
     );
     // A worker's role needs no right to create what the installer has made.
     parent.columns[0].may_select = true;
@@ -304,14 +309,16 @@ fn missing_privileges_come_with_their_grants() {
     parent.server.may_create_in_lfk = None;
     parent.server.may_create_schema = false;
     parent.members[0] = Member { covered: false, may_trigger: true, ..parent.members[0].clone() };
-    assert_eq!(refusal(&parent, &child(), OnDelete::Delete).remedy, ["GRANT CREATE ON DATABASE app TO app;"]);
+    let found = refusal(&parent, &child(), OnDelete::Delete);
+    assert_eq!(found.remedy, ["GRANT CREATE ON DATABASE app TO app; -- in database shop"]);
 }
 
 #[test]
 fn schema_lfk_must_be_possible_at_both_ends() {
     let mut child = child();
     child.server.may_create_schema = false;
-    assert_eq!(refusal(&parent(), &child, OnDelete::Delete).remedy, ["GRANT CREATE ON DATABASE app TO app;"]);
+    let found = refusal(&parent(), &child, OnDelete::Delete);
+    assert_eq!(found.remedy, ["GRANT CREATE ON DATABASE app TO app; -- in database billing"]);
     child.server.may_create_in_lfk = Some(false);
     assert_eq!(judge(&definition(OnDelete::Delete), &parent(), &child), []);
     let mut parent = parent();
