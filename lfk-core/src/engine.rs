@@ -398,7 +398,7 @@ impl Engine {
         }
     }
 
-    fn context(&self, longest_wait: Duration) -> Context {
+    pub(crate) fn context(&self, longest_wait: Duration) -> Context {
         let inner = &self.inner;
         Context {
             databases: inner.databases.clone(),
@@ -470,7 +470,7 @@ impl Drop for Handle {
 }
 
 /// The first thing that forbids the work, as an error.
-fn refuse(plan: &Plan, forbids: impl Fn(&Finding) -> bool) -> Result<()> {
+pub(crate) fn refuse(plan: &Plan, forbids: impl Fn(&Finding) -> bool) -> Result<()> {
     let refused = |d: &PlannedDefinition| d.findings.iter().find(|f| forbids(f)).cloned();
     match plan.loose_foreign_keys.iter().find_map(|d| Some((d.name.clone(), refused(d)?))) {
         None => Ok(()),

@@ -19,11 +19,13 @@ mod relation;
 mod report;
 mod retry;
 mod roles;
+mod scan;
 mod schedule;
 mod set_aside;
 mod signals;
 mod states;
 mod status;
+pub mod store;
 mod sweep;
 mod worker;
 
@@ -36,6 +38,8 @@ pub use report::{
     Concern, DefinitionStatus, Drained, Finding, Installed, Plan, PlannedDefinition, SetAsideChange, SetAsideFilter,
     SetAsideKey, SetAsideList, StateChange, Status, WorkerStatus,
 };
+
+pub use scan::{FailedKeys, Repair, RepairOptions, Scan, ScanEnd, ScanOptions, ScanProgress, ScanReport, Watcher};
 
 #[cfg(feature = "sabotage")]
 pub mod sabotage;

@@ -28,8 +28,8 @@ const COMPARISONS: u32 = 3;
 
 /// What an identity row says about its own database.
 #[derive(Debug)]
-struct Identity {
-    id: Uuid,
+pub(crate) struct Identity {
+    pub(crate) id: Uuid,
 }
 
 /// Proves that the databases of a definition are the pair that was installed, and answers with the shape of its statements.
@@ -69,7 +69,7 @@ pub(crate) async fn verify(
 }
 
 /// How the parent's key columns compare now.
-async fn key_kinds(definition: &LooseForeignKey, home: &Database) -> Result<Vec<Option<String>>> {
+pub(crate) async fn key_kinds(definition: &LooseForeignKey, home: &Database) -> Result<Vec<Option<String>>> {
     let columns: Vec<&str> = definition.parent.columns.iter().map(lfk_sql::Ident::as_str).collect();
     let mut tx = home.begin(Purpose::Log).await?;
     let kinds = tx
@@ -100,7 +100,7 @@ pub(crate) async fn check_identity(database: &Database) -> Result<()> {
     identify(database).await.map(|_| ())
 }
 
-async fn identify(database: &Database) -> Result<Identity> {
+pub(crate) async fn identify(database: &Database) -> Result<Identity> {
     let mut tx = database.begin(Purpose::Log).await?;
     let row = tx.query(statements::IDENTIFY).fetch_optional(tx.conn()).await.map_err(|e| missing(database, e))?;
     tx.commit().await?;
@@ -172,7 +172,7 @@ async fn load(definition: &LooseForeignKey, home: &Database) -> Result<Known> {
 }
 
 /// Two handles lead to one database exactly when one sees the other's advisory lock. Names and ports prove nothing.
-async fn is_same_database(home: &Database, away: &Database) -> Result<bool> {
+pub(crate) async fn is_same_database(home: &Database, away: &Database) -> Result<bool> {
     let secret: i64 = rand::random();
     let mut here = home.begin(Purpose::Log).await?;
     let mine: bool = here

@@ -52,7 +52,7 @@ impl Turn<'_> {
         }
         let began = Instant::now();
         let (away, limiter, points, stop) = (self.away, self.limiter, self.points, self.stop);
-        let mut cleaner = Cleaner { shape, lease, away, limiter, stop, pace, points, denied_before };
+        let mut cleaner = Cleaner { shape, permit: lease.into(), away, limiter, stop, pace, points, denied_before };
         let tally = cleaner.converge(keys.clone()).await?;
         effort.rows += tally.rows;
         self.pass(Point::RetriesDone).await?;
@@ -75,7 +75,8 @@ impl Turn<'_> {
         let (away, limiter, points, stop) = (self.away, self.limiter, self.points, self.stop);
         let began = Instant::now();
         let mut tally = Tally::default();
-        let mut cleaner = Cleaner { shape, lease, away, limiter, stop, pace, points, denied_before: HashSet::new() };
+        let mut cleaner =
+            Cleaner { shape, permit: lease.into(), away, limiter, stop, pace, points, denied_before: HashSet::new() };
         let end = match cleaner.clean_wide(&key, budget.min(WIDE_AT_MOST), &mut tally).await {
             Ok(end) => end,
             Err(error) => match classify(&error) {

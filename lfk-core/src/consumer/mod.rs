@@ -284,7 +284,7 @@ impl Turn<'_> {
     ) -> Result<Tally> {
         let (away, limiter, points, stop) = (self.away, self.limiter, self.points, self.stop);
         let denied_before = std::collections::HashSet::new();
-        Cleaner { shape, lease, away, limiter, stop, pace, points, denied_before }.converge(keys).await
+        Cleaner { shape, permit: lease.into(), away, limiter, stop, pace, points, denied_before }.converge(keys).await
     }
 
     async fn state(&self, lease: &Lease) -> Result<State> {

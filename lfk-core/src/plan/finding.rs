@@ -12,7 +12,7 @@ impl Finding {
     }
 
     /// Something to know.
-    pub(super) fn note(code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn note(code: &'static str, message: impl Into<String>) -> Self {
         Self { refuses: false, code, message: message.into(), remedy: Vec::new(), concerns: Concern::Both }
     }
 
@@ -23,7 +23,7 @@ impl Finding {
     }
 
     /// Adds a line to the remedy.
-    pub(super) fn remedy(mut self, line: impl Into<String>) -> Self {
+    pub(crate) fn remedy(mut self, line: impl Into<String>) -> Self {
         self.remedy.push(line.into());
         self
     }
@@ -36,7 +36,7 @@ impl Finding {
 }
 
 /// `public.rental`, quoted only where SQL would need it.
-pub(super) fn table_text(name: &TableName) -> String {
+pub(crate) fn table_text(name: &TableName) -> String {
     format!("{}.{}", sql_name(&name.schema), sql_name(&name.table))
 }
 

@@ -9,6 +9,7 @@ mod pacing;
 mod plan;
 mod retry;
 mod ring;
+mod scan;
 mod session;
 mod sweep;
 
@@ -21,5 +22,6 @@ pub use pacing::*;
 pub use plan::*;
 pub use retry::*;
 pub use ring::*;
+pub use scan::*;
 pub use session::*;
 pub use sweep::*;
