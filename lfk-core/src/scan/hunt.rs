@@ -23,6 +23,7 @@ use crate::definition::{LooseForeignKey, State};
 use crate::error::Result;
 use crate::key::{Key, sort_unique};
 use crate::limiter::Limiter;
+use crate::points::{Point, Points};
 
 /// Parents that are looked for in one statement.
 const LOOK_UPS: usize = 5_000;
@@ -55,6 +56,7 @@ pub(super) struct Hunt<'a> {
     pub(super) away: &'a Database,
     pub(super) shape: &'a Shape,
     pub(super) limiter: &'a Limiter,
+    pub(super) points: &'a Points,
     pub(super) options: &'a ScanOptions,
     pub(super) stop: &'a CancellationToken,
     pub(super) until: Option<Instant>,
@@ -77,8 +79,15 @@ struct Walk<'a> {
     samples: Vec<Vec<String>>,
     unconfirmed_because: Option<String>,
     began: Instant,
-    looked: Instant,
+    /// When suspects were looked at again, and the position was stored.
+    looked: Option<Instant>,
     checked: u64,
+}
+
+impl Walk<'_> {
+    fn is_due(&self) -> bool {
+        self.looked.is_none_or(|looked| looked.elapsed() >= EVERY)
+    }
 }
 
 impl Hunt<'_> {
@@ -101,7 +110,7 @@ impl Hunt<'_> {
             samples: Vec::new(),
             unconfirmed_because: None,
             began,
-            looked: Instant::now(),
+            looked: None,
         };
         now.counts.checked_is_upper_bound |= resumed && several;
         let active = found.home == Home::Definition(State::Active);
@@ -117,11 +126,12 @@ impl Hunt<'_> {
             let keys = page.keys.into_iter().map(|(key, _)| key).collect();
             let unit = self.first_look(&mut now, keys, place.clone()).await?;
             now.queue.push(unit);
+            self.points.pass(Point::ScanLooked, &self.definition.name).await?;
             self.tell(&now, None);
             let full = now.queue.suspects() > MOST_SUSPECTS;
             if full {
                 self.wait_for_all(&mut now, active).await?;
-            } else if now.looked.elapsed() >= EVERY {
+            } else if now.is_due() {
                 self.decide_ready(&mut now, active).await?;
             }
         }
@@ -173,7 +183,7 @@ impl Hunt<'_> {
         let settled = Instant::now() + now.queue.settled_in(self.settle);
         let give_up = settled + self.options.wait;
         loop {
-            if now.queue.suspects() == 0 || Instant::now() >= settled || now.looked.elapsed() >= EVERY {
+            if now.queue.suspects() == 0 || Instant::now() >= settled || now.is_due() {
                 self.decide_ready(now, active).await?;
             }
             if now.queue.is_empty() || Instant::now() >= give_up || self.is_over().is_some() {
@@ -194,7 +204,7 @@ impl Hunt<'_> {
 
     /// Decides the pages at the front whose time has come.
     async fn decide_ready(&self, now: &mut Walk<'_>, active: bool) -> Result<()> {
-        now.looked = Instant::now();
+        now.looked = Some(Instant::now());
         // Where children are found by reading the whole table only, that is done once, at the end of it.
         let by_walking = now.walker.tables.iter().any(|table| !table.is_indexed());
         let walked = now.queue.suspects() > MOST_SUSPECTS || self.is_walked(now);
@@ -205,6 +215,7 @@ impl Hunt<'_> {
         let ready = now.queue.ready(oldest, self.settle);
         let Some(last) = ready.last() else { return Ok(()) };
         let after = last.after.clone();
+        self.points.pass(Point::ScanDecides, &self.definition.name).await?;
         let mut suspects = Vec::new();
         let mut counts = now.counts.clone();
         for mut unit in ready {

@@ -203,7 +203,19 @@ async fn scan(
     let (shape, home, away) = (&ground.shape, ground.home, ground.away);
     let Some(limiter) = context.limiter(away.name()) else { return Err(Error::config("there is no such database")) };
     let walker = Walker { shape, away, name: &definition.name, tables };
-    let hunt = Hunt { definition, home, away, shape, limiter, options, stop, until, settle: Duration::ZERO, keep: 0 };
+    let hunt = Hunt {
+        definition,
+        home,
+        away,
+        shape,
+        limiter,
+        points: &context.points,
+        options,
+        stop,
+        until,
+        settle: Duration::ZERO,
+        keep: 0,
+    };
     let (mut scan, _) = hunt.run(walker, &ground.found).await?;
     scan.warnings.extend(guards::judge_share(&scan, RepairOptions::default().max_orphans_percent));
     Ok(scan)

@@ -60,7 +60,19 @@ pub(super) async fn repair(
     let walker = Walker { shape, away, name: &definition.name, tables };
     // It looks at everything itself, whatever a scan has stored.
     let scan_options = super::ScanOptions { cursor: None, resume: false, ..options.scan.clone() };
-    let hunt = Hunt { definition, home, away, shape, limiter, options: &scan_options, stop, until, settle, keep };
+    let hunt = Hunt {
+        definition,
+        home,
+        away,
+        shape,
+        limiter,
+        points: &context.points,
+        options: &scan_options,
+        stop,
+        until,
+        settle,
+        keep,
+    };
     let (scan, orphans) = hunt.run(walker, &ground.found).await?;
     if let Some(doubt) = guards::judge_share(&scan, options.max_orphans_percent) {
         return Err(refused(&doubt));
