@@ -287,7 +287,7 @@ async fn l17_a_policy_that_could_hide_a_parent_is_refused() -> Result<()> {
     pair.main
         .execute(&format!(
             "CREATE ROLE {role} LOGIN; GRANT SELECT ON projects TO {role};
-             ALTER TABLE projects ENABLE ROW LEVEL SECURITY; CREATE POLICY some ON projects USING (id > 1)"
+             ALTER TABLE projects ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON projects USING (id > 1)"
         ))
         .await?;
     pair.ci.execute(&format!("CREATE ROLE {role} LOGIN; GRANT SELECT ON builds TO {role}")).await?;

@@ -186,7 +186,11 @@ impl Work<'_> {
     async fn clean(&mut self, mut keys: VecDeque<Key>) -> Result<()> {
         let mut wide = VecDeque::new();
         let mut pace = Pace::new(self.context.target);
-        while !(keys.is_empty() && wide.is_empty()) && !self.is_over() && !self.budget.is_used_up() {
+        loop {
+            let done = keys.is_empty() && wide.is_empty();
+            if done || self.is_over() || self.budget.is_used_up() {
+                break;
+            }
             self.until_it_may_write().await?;
             let lease = self.lease().await?;
             let worked = self.for_a_while(lease.as_ref(), &mut keys, &mut wide, &mut pace).await;
@@ -208,7 +212,8 @@ impl Work<'_> {
                 Err(error) => return Err(error),
             }
         }
-        if !(keys.is_empty() && wide.is_empty()) {
+        let done = keys.is_empty() && wide.is_empty();
+        if !done {
             self.repair.scan.result = if self.stop.is_cancelled() { ScanEnd::Stopped } else { ScanEnd::TimedOut };
         }
         Ok(())
