@@ -35,8 +35,8 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed or unreachable, 2 wrong usage or configuration, 3 something is \
-quarantined or blocked, 4 refused, 5 not installed or another version, 6 time used up (resumable), 130 interrupted.";
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed or unreachable, 2 wrong usage or configuration, 3 orphans, or \
+something is quarantined or blocked, 4 refused, 5 not installed or another version, 6 time used up (resumable), 130 interrupted.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -76,6 +76,10 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Mirror,
     },
+    /// Look for orphans: children whose parent is gone. Reads only, and needs nothing installed
+    Scan(Scan),
+    /// Show the orphans of a loose foreign key, or clean them as it declares
+    Repair(Repair),
     /// Keys that could not be done: show them, try them now, or forget them
     Retry {
         #[command(subcommand)]
@@ -88,6 +92,57 @@ pub(crate) struct Status {
     /// End with code 3 when anything has an alert
     #[arg(long)]
     pub(crate) exit_code: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Scan {
+    #[command(flatten)]
+    pub(crate) chosen: Chosen,
+    #[command(flatten)]
+    pub(crate) look: Look,
+    /// Keep the position in this file, so that a scan that was ended can be resumed [default: where the configuration keeps
+    /// cursors, if lfk is installed there]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) cursor_file: Option<PathBuf>,
+    /// Go on from the stored position
+    #[arg(long)]
+    pub(crate) resume: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Repair {
+    /// The loose foreign key
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Do it; without this it is only shown
+    #[arg(long)]
+    pub(crate) execute: bool,
+    /// Change at most so many rows, and end with code 6 when more are left
+    #[arg(long, value_name = "N")]
+    pub(crate) max_rows: Option<u64>,
+    /// Refuse when more than this share of the keys are orphans: then something else is mostly wrong
+    #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = percent)]
+    pub(crate) max_orphans_percent: f64,
+    /// Time between the two looks at a key, for applications that write a child before its parent [default: that of the
+    /// definition, 60s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) settle_after: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) look: Look,
+}
+
+/// How orphans are looked for.
+#[derive(Debug, Args)]
+pub(crate) struct Look {
+    /// Show some of the keys of orphans
+    #[arg(long)]
+    pub(crate) show_keys: bool,
+    /// End with code 6 when it takes longer, for example 10m
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// Wait at most so long for transactions that were open at the first look
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "60s")]
+    pub(crate) wait: Duration,
 }
 
 #[derive(Debug, Subcommand)]
@@ -331,6 +386,12 @@ fn since(text: &str) -> Result<Since, String> {
         .map_err(|_| "neither a time with its offset such as 2026-05-04T03:00:00Z nor a duration such as 6h".to_owned())
 }
 
+/// Reads a share of a hundred.
+fn percent(text: &str) -> Result<f64, String> {
+    let percent = text.parse::<f64>().ok().filter(|n| (0.0..=100.0).contains(n));
+    percent.ok_or_else(|| "not a share between 0 and 100".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -393,6 +454,18 @@ mod tests {
             assert!(parse(&format!("lfk retry {verb} --all --quarantined")).is_ok(), "{verb}");
             assert!(parse(&format!("lfk retry {verb} a --key 7")).is_ok(), "{verb}");
         }
+    }
+
+    #[test]
+    fn a_repair_names_one_definition_and_a_scan_any_number() {
+        assert!(parse("lfk scan").is_err());
+        assert!(parse("lfk scan a b --show-keys --timeout 5m").is_ok());
+        assert!(parse("lfk scan --all --resume").is_err());
+        assert!(parse("lfk scan --all --resume --cursor-file x").is_ok());
+        assert!(parse("lfk repair").is_err());
+        assert!(parse("lfk repair a b").is_err());
+        assert!(parse("lfk repair a --execute --max-rows 10 --max-orphans-percent 2.5").is_ok());
+        assert!(parse("lfk repair a --max-orphans-percent 101").is_err());
     }
 
     #[test]

@@ -6,9 +6,12 @@ mod grants;
 mod install;
 mod mirror;
 mod plan;
+mod progress;
+mod repair;
 mod replay;
 mod retry;
 mod run;
+mod scan;
 mod schema;
 mod state;
 mod status;
@@ -49,14 +52,16 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
     match cli.command {
         Command::Run(run) if run.is_daemon() => daemon::run(&context, signals).await,
         Command::Run(run) => run::run(&context, &run, signals).await,
+        Command::Scan(args) => scan::run(&context, &args, signals).await,
+        Command::Repair(args) => repair::run(&context, &args, signals).await,
         command => unless_interrupted(signals, dispatch(&context, command)).await,
     }
 }
 
 async fn dispatch(context: &Context, command: Command) -> Outcome {
     match command {
-        // Answered before: one without an engine, the other with signals of its own.
-        Command::CheckConfig | Command::Run(_) => Ok(Exit::Ok),
+        // Answered before: one without an engine, the others with signals of their own.
+        Command::CheckConfig | Command::Run(_) | Command::Scan(_) | Command::Repair(_) => Ok(Exit::Ok),
         Command::Plan => plan::run(context).await,
         Command::Install => install::run(context).await,
         Command::Uninstall(uninstall) => uninstall::run(context, &uninstall).await,

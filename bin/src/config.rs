@@ -184,7 +184,15 @@ fn pooler(section: &Section<'_>, problems: &mut Problems<'_>) -> Pooler {
 
 /// Refuses names that are not in the configuration; without names, `all` of it is meant.
 pub(crate) fn chosen(engine: &Engine, names: &[String]) -> Result<Vec<String>, Failure> {
-    let known: Vec<&str> = engine.declarations().iter().map(|d| d.name.as_str()).collect();
+    among(engine.declarations().iter().map(|d| d.name.as_str()).collect(), names)
+}
+
+/// The same for what is done with loose foreign keys only.
+pub(crate) fn chosen_loose(engine: &Engine, names: &[String]) -> Result<Vec<String>, Failure> {
+    among(engine.definitions().iter().map(|d| d.name.as_str()).collect(), names)
+}
+
+fn among(known: Vec<&str>, names: &[String]) -> Result<Vec<String>, Failure> {
     if known.is_empty() {
         let complaint = Complaint::new("the configuration has no loose foreign key").hint("add [[loose_foreign_key]]");
         return Err(Failure::new(Exit::Usage, complaint));

@@ -273,7 +273,7 @@ impl Engine {
         }
     }
 
-    fn context(&self, longest_wait: Duration) -> Context {
+    pub(crate) fn context(&self, longest_wait: Duration) -> Context {
         let inner = &self.inner;
         Context {
             databases: inner.databases.clone(),
@@ -287,6 +287,18 @@ impl Engine {
             host: context::host_name(),
             troubles: Troubles::default(),
         }
+    }
+
+    /// The loose foreign keys of these names.
+    pub(crate) fn loose(&self, names: &[String]) -> Result<Vec<&LooseForeignKey>> {
+        let find = |name: &String| {
+            self.definitions().iter().find(|d| d.name == *name).ok_or_else(|| {
+                let known: Vec<&str> = self.definitions().iter().map(|d| d.name.as_str()).collect();
+                Error::config(format!("there is no loose foreign key \"{name}\""))
+                    .with_hint(format!("configured are: {}", known.join(", ")))
+            })
+        };
+        names.iter().map(find).collect()
     }
 
     pub(crate) fn named(&self, names: &[String]) -> Result<Vec<&Declaration>> {
@@ -307,7 +319,7 @@ impl Engine {
 }
 
 /// The first thing that forbids the work, as an error.
-fn refuse(plan: &Plan, forbids: impl Fn(&Finding) -> bool) -> Result<()> {
+pub(crate) fn refuse(plan: &Plan, forbids: impl Fn(&Finding) -> bool) -> Result<()> {
     let refused = |findings: &[Finding]| findings.iter().find(|f| forbids(f)).cloned();
     match plan.findings().find_map(|(name, findings)| Some((name.to_owned(), refused(findings)?))) {
         None => Ok(()),

@@ -22,6 +22,7 @@ mod replay;
 mod report;
 mod retry;
 mod roles;
+mod scan;
 mod schedule;
 mod set_aside;
 mod signals;
@@ -42,9 +43,10 @@ pub use report::{
     SetAsideChange, SetAsideFilter, SetAsideKey, SetAsideList, SignalStatus, StateChange, Status, WorkerStatus,
 };
 
+pub use scan::{FailedKeys, Repair, RepairOptions, Scan, ScanEnd, ScanOptions, ScanProgress, ScanReport, Watcher};
 #[cfg(feature = "redis")]
 pub use store::RedisStore;
-pub use store::{CursorStore, MemoryStore, PostgresStore, Stored};
+pub use store::{CursorStore, FileStore, MemoryStore, PostgresStore, Stored};
 
 /// What the other crates of lfk are made of. No part of the interface: it changes without notice.
 #[doc(hidden)]

@@ -27,8 +27,8 @@ const COMPARISONS: u32 = 3;
 
 /// What an identity row says about its own database.
 #[derive(Debug)]
-struct Identity {
-    id: Uuid,
+pub(crate) struct Identity {
+    pub(crate) id: Uuid,
 }
 
 /// The two databases of a definition, found to be the pair that was installed.
@@ -138,7 +138,7 @@ pub(crate) async fn check_identity(database: &Database) -> Result<()> {
     identify(database).await.map(|_| ())
 }
 
-async fn identify(database: &Database) -> Result<Identity> {
+pub(crate) async fn identify(database: &Database) -> Result<Identity> {
     let mut tx = database.begin(Purpose::Log).await?;
     let row = tx.query(statements::IDENTIFY).fetch_optional(tx.conn()).await.map_err(|e| missing(database, e))?;
     tx.commit().await?;
@@ -210,7 +210,7 @@ async fn load(definition: &Declaration, home: &Database) -> Result<Known> {
 }
 
 /// Two handles lead to one database exactly when one sees the other's advisory lock. Names and ports prove nothing.
-async fn is_same_database(home: &Database, away: &Database) -> Result<bool> {
+pub(crate) async fn is_same_database(home: &Database, away: &Database) -> Result<bool> {
     let secret: i64 = rand::random();
     let mut here = home.begin(Purpose::Log).await?;
     let mine: bool = here

@@ -60,6 +60,10 @@ pub enum Point {
     TargetWritten,
     /// Of a mirror: a page of a fill is done, and its position not yet stored: it is repeated.
     FillPageDone,
+    /// A scan has looked for the parents of a page, and raised the barrier of its suspects: nothing is stored yet.
+    ScanLooked,
+    /// A scan is about to look for the second time: the pages before are stored.
+    ScanDecides,
     /// A leaf of the key log was found to be needed by nobody, without a lock: nothing changed.
     LeafChecked,
     /// The leaf is locked in a transaction that now rolls back.

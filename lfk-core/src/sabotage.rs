@@ -2,7 +2,7 @@
 
 use lfk_sql::TableName;
 
-use crate::clean::{Form, Shape};
+use crate::clean::{Access, Form, Shape};
 pub use crate::cursor::LogSql;
 use crate::definition::LooseForeignKey;
 use crate::plan::KeyType;
@@ -50,4 +50,21 @@ pub fn statements(
         lock_listed: shape.lock(leaf, Form::Listed).as_str().to_owned(),
         remaining: shape.remaining(leaf).as_str().to_owned(),
     })
+}
+
+/// The statements that walk one leaf of a definition's child in the order of an index on the child columns as they are
+/// declared: by its entries, then from key to key. Each binds, `behind`, the columns of the last key; then the limit.
+#[must_use]
+pub fn walks(
+    definition: &LooseForeignKey,
+    key_types: &[&str],
+    leaf: &TableName,
+    condition_inside: bool,
+    behind: bool,
+) -> Option<[String; 2]> {
+    let key_types = key_types.iter().map(|name| KeyType::from_type_name(name)).collect::<Option<Vec<_>>>()?;
+    let shape = Shape::new(definition, key_types, false);
+    let access = Access { order: (0..shape.width()).collect(), condition_inside };
+    let entries = shape.index_chunk(leaf, &access, behind).as_str().to_owned();
+    Some([entries, shape.skip_scan(leaf, &access, behind).as_str().to_owned()])
 }

@@ -74,7 +74,7 @@ impl Sweep<'_> {
         loop {
             let chunk = self.read(behind.as_ref()).await?;
             self.pass(Point::SweepRead).await?;
-            let absent = absent_parents(self.lease, self.shape, &chunk.keys).await?;
+            let absent = absent_parents(self.lease.into(), self.shape, &chunk.keys).await?;
             self.store(&chunk, &absent).await?;
             self.pass(Point::SweepStored).await?;
             if chunk.is_last {

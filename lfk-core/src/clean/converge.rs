@@ -14,11 +14,11 @@ use tokio_util::sync::CancellationToken;
 use super::batch::{After, Piece};
 use super::class::{Class, classify};
 use super::pace::Pace;
+use super::permit::Permit;
 use super::recheck::absent_parents;
 use super::shape::{Form, Shape};
 use super::statement::Target;
 use super::survey::Survey;
-use crate::cursor::Lease;
 use crate::database::Database;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{Key, sort_unique};
@@ -47,10 +47,10 @@ impl Tally {
     }
 }
 
-/// Cleans the children of one definition for the holder of its lease.
+/// Cleans the children of one definition for whoever has the permit.
 pub(crate) struct Cleaner<'a> {
     pub(crate) shape: &'a Shape,
-    pub(crate) lease: &'a Lease,
+    pub(crate) permit: Permit<'a>,
     pub(crate) away: &'a Database,
     pub(crate) limiter: &'a Limiter,
     /// Stop between two statements.
@@ -117,7 +117,7 @@ impl Cleaner<'_> {
     /// Stops between two statements when the engine stops. What was committed stays; the batch is repeated later.
     pub(super) fn go_on(&self) -> Result<()> {
         if self.stop.is_cancelled() {
-            return Err(Error::new(ErrorKind::Paused, "the engine stops").for_definition(&self.lease.consumer));
+            return Err(Error::new(ErrorKind::Paused, "the engine stops").for_definition(self.permit.consumer));
         }
         Ok(())
     }
@@ -157,7 +157,7 @@ impl Cleaner<'_> {
             // The stack hands out the last first.
             After::Again(pieces) => work.extend(pieces.into_iter().rev()),
             After::SetAside(keys, reason) => {
-                tracing::debug!(definition = %self.lease.consumer, reason = reason.as_str(), keys = keys.len(), sqlstate = error.sqlstate(), "keys set aside");
+                tracing::debug!(definition = %self.permit.consumer, reason = reason.as_str(), keys = keys.len(), sqlstate = error.sqlstate(), "keys set aside");
                 let aside = keys.into_iter().map(|key| SetAside::new(key, reason, Some(&error)));
                 tally.set_aside.extend(aside);
             }
@@ -186,7 +186,7 @@ impl Cleaner<'_> {
             attempt.late |= done.late;
             full |= done.full;
             // A capped statement leaves out what is locked; the others leave out only what a trigger kept.
-            if done.late || done.may_swallow || (piece.form == Form::Capped && !done.full) {
+            if done.late || done.may_swallow || (done.capped && !done.full) {
                 doubtful.push(leaf);
             }
         }
@@ -207,9 +207,9 @@ impl Cleaner<'_> {
     pub(super) async fn look(&self, keys: &[Key]) -> Result<Truth> {
         let seen = Instant::now();
         let Survey { deadline, leaves } = self.read_deadline().await?;
-        self.points.pass(Point::DeadlineSet, &self.lease.consumer).await?;
-        let absent = absent_parents(self.lease, self.shape, keys).await?;
-        self.points.pass(Point::Rechecked, &self.lease.consumer).await?;
+        self.points.pass(Point::DeadlineSet, self.permit.consumer).await?;
+        let absent = absent_parents(self.permit, self.shape, keys).await?;
+        self.points.pass(Point::Rechecked, self.permit.consumer).await?;
         Ok(Truth { seen, deadline, leaves, absent })
     }
 }

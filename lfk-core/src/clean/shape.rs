@@ -1,5 +1,9 @@
 //! The statements of one definition, rendered for its tables. Pure: no database is asked.
 
+mod scan;
+
+pub(crate) use self::scan::{Access, RowKey};
+
 use lfk_sql::statements::{self, fragment, sweep_fragment};
 use lfk_sql::{Ident, Piece, Sql, TableName};
 
@@ -215,13 +219,21 @@ impl Shape {
     }
 
     fn limits(&self) -> Vec<Sql> {
-        let mut limits: Vec<Sql> = self
-            .condition
-            .iter()
-            .map(|(column, value)| {
-                fragment::CONDITION.render(&[("column", column.into()), ("value", Piece::literal(value))])
-            })
-            .collect();
+        let mut limits = self.conditions();
+        limits.extend(self.still_to_set());
+        limits
+    }
+
+    /// The declared condition.
+    fn conditions(&self) -> Vec<Sql> {
+        let one = |(column, value): &(Ident, String)| {
+            fragment::CONDITION.render(&[("column", column.into()), ("value", Piece::literal(value))])
+        };
+        self.condition.iter().map(one).collect()
+    }
+
+    /// Of an action that sets: rows that are not yet as they shall be.
+    fn still_to_set(&self) -> Option<Sql> {
         // A nulled key no longer matches the keys, so only `set` needs to say what is already done.
         if let OnDelete::Set(values) = &self.on_delete {
             let differs = values.iter().map(|(column, value)| match value {
@@ -229,9 +241,9 @@ impl Shape {
                 None => fragment::DIFFERS_NULL.render(&[("column", column.into())]),
             });
             let any = Sql::join(differs, " OR ");
-            limits.push(fragment::PARENTHESES.render(&[("inner", any.into())]));
+            return Some(fragment::PARENTHESES.render(&[("inner", any.into())]));
         }
-        limits
+        None
     }
 
     fn parent_absent(&self) -> Sql {

@@ -26,6 +26,16 @@ pub(super) enum Target<'a> {
 }
 
 impl Target<'_> {
+    /// The same within a budget of rows: what would take any number takes so many, and none that is locked.
+    fn at_most(self, rows: Option<usize>) -> Self {
+        match (self, rows) {
+            (target, None) => target,
+            (Self::Whole, Some(rows)) => Self::Capped(rows),
+            (Self::Capped(cap), Some(rows)) => Self::Capped(cap.min(rows)),
+            (Self::Listed(all), Some(rows)) => Self::Listed(all.get(..rows).unwrap_or(all)),
+        }
+    }
+
     fn form(self) -> Form {
         match self {
             Self::Whole => Form::Whole,
@@ -47,13 +57,15 @@ pub(super) struct LeafDone {
     pub(super) rows: u64,
     pub(super) late: bool,
     pub(super) may_swallow: bool,
+    /// It was bounded, and left alone what was locked.
+    pub(super) capped: bool,
     /// A capped statement found as many rows as it may take: there are more.
     pub(super) full: bool,
 }
 
 impl Cleaner<'_> {
     pub(super) fn surveyor(&self) -> Surveyor<'_> {
-        Surveyor { shape: self.shape, away: self.away, consumer: &self.lease.consumer }
+        Surveyor { shape: self.shape, away: self.away, consumer: self.permit.consumer }
     }
 
     /// (A) The clock of the children's database, and the tables that hold rows.
@@ -72,9 +84,10 @@ impl Cleaner<'_> {
         columns: &[Vec<String>],
         deadline: f64,
     ) -> Result<LeafDone> {
-        self.lease.check()?;
+        self.permit.check()?;
+        let target = target.at_most(self.permit.most_rows()?);
         let began = Instant::now();
-        let consumer = &self.lease.consumer;
+        let consumer = self.permit.consumer;
         let form = target.form();
         let mut tx = self.away.begin(Purpose::Write).await?;
         let ours = Ours::of(&mut tx, self.away).await?;
@@ -103,11 +116,13 @@ impl Cleaner<'_> {
         tx.commit().await?;
         self.points.pass(Point::LeafCleaned, consumer).await?;
         let rows = u64::try_from(row.get::<i64, _>("rows")).unwrap_or(0);
+        self.permit.spent(rows);
         self.pace.took(form, rows, began.elapsed());
         self.limiter.rows(rows, self.stop).await;
         let reached = if self.shape.same_database { locked_rows as u64 } else { rows };
         let full = rows > 0 && matches!(target, Target::Capped(cap) if reached >= cap as u64);
-        Ok(LeafDone { rows, late: row.get("late"), may_swallow: row.get("may_swallow"), full })
+        let capped = form == Form::Capped;
+        Ok(LeafDone { rows, late: row.get("late"), may_swallow: row.get("may_swallow"), capped, full })
     }
 
     /// In one database: locks the children that the next statement of the transaction is aimed at.

@@ -77,7 +77,7 @@ impl Definition for Loose {
 impl Children<'_> {
     fn cleaner<'b>(&'b self, pace: &'b mut Pace, denied_before: HashSet<Key>) -> Cleaner<'b> {
         let Turn { away, limiter, stop, points, .. } = self.turn;
-        Cleaner { shape: &self.shape, lease: self.lease, away, limiter, stop, pace, points, denied_before }
+        Cleaner { shape: &self.shape, permit: self.lease.into(), away, limiter, stop, pace, points, denied_before }
     }
 
     /// Gives the wide parent that has waited longest a share of the time.

@@ -55,7 +55,7 @@ pub enum Pooler {
 pub struct Limits {
     /// Child rows changed per second, over all definitions of this process.
     pub rows_per_second: Option<u32>,
-    /// Writing statements per second, over all definitions of this process.
+    /// Writing statements and pages of scans per second, over all definitions of this process.
     pub statements_per_second: Option<u32>,
     /// While a standby is further behind than this, nothing is cleaned. Default 30 s.
     pub max_standby_lag: Duration,

@@ -52,7 +52,7 @@ pub(super) fn to_run_in(database: &str, statement: &str) -> String {
 }
 
 /// `public.rental`, quoted only where SQL would need it.
-pub(super) fn table_text(name: &TableName) -> String {
+pub(crate) fn table_text(name: &TableName) -> String {
     format!("{}.{}", sql_name(&name.schema), sql_name(&name.table))
 }
 

@@ -6,6 +6,7 @@ use super::catalog::{End, Index, Member};
 use super::finding::{column_list, some_of, table_text};
 use super::key_type::KeyType;
 use super::predicate::{Known, is_implied};
+use crate::clean::Access;
 use crate::definition::LooseForeignKey;
 use crate::report::Finding;
 
@@ -87,6 +88,33 @@ impl<'a> Search<'a> {
         }
         // A hash index answers only when the search fixes each of its columns, and it has one.
         if index.method == "hash" && index.columns.len() != 1 { 0 } else { found }
+    }
+
+    /// How the keys of one table are walked in their order, if an index leads through them: whatever stands before them in it
+    /// has one value, and they follow one another. The narrowest such index decides.
+    pub(super) fn access(&self, end: &End, table: &Member) -> Option<Access> {
+        let known = self.known(end, table);
+        let fits = |index: &&Index| {
+            let implied = index.predicate.as_deref().is_none_or(|p| is_implied(p, &known));
+            index.table_id == table.id && index.valid && index.method == "btree" && implied
+        };
+        let mut indexes: Vec<&Index> = end.indexes.iter().filter(fits).collect();
+        indexes.sort_by_key(|index| index.columns.len());
+        indexes.into_iter().find_map(|index| self.order_in(index))
+    }
+
+    fn order_in(&self, index: &Index) -> Option<Access> {
+        if self.keys_found(index) < self.keys.len() {
+            return None;
+        }
+        let names = || index.columns.iter().flatten();
+        let key = |name: &String| self.keys.iter().position(|k| k.as_str() == name);
+        let before = names().take_while(|name| key(name).is_none()).count();
+        let order: Vec<usize> = names().skip(before).map_while(key).take(self.keys.len()).collect();
+        // A predicate that needs no more than the keys says nothing of the condition.
+        let keys_only = Known { not_null: self.keys.iter().collect(), fixed: Vec::new() };
+        let fixed = before > 0 || !index.predicate.as_deref().is_none_or(|p| is_implied(p, &keys_only));
+        (order.len() == self.keys.len()).then_some(Access { order, condition_inside: fixed })
     }
 
     fn known<'b>(&'b self, end: &'b End, table: &Member) -> Known<'b> {

@@ -7,17 +7,19 @@ mod judge;
 mod judge_child;
 mod judge_parent;
 mod key_type;
+mod outlook;
 mod predicate;
 
 pub(crate) use judge_child::{child_columns, written_columns};
 pub(crate) use key_type::KeyType;
+pub(crate) use outlook::{Leaf, Outlook, outlook};
 
 use std::sync::Arc;
 
 use lfk_sql::Ident;
 
 use self::catalog::End;
-use self::finding::table_text;
+pub(crate) use self::finding::table_text;
 use self::judge_child::Unreadable;
 use crate::database::Database;
 use crate::declaration::Definition;

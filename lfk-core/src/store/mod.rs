@@ -5,6 +5,7 @@
 //! version, one succeeds. Positions of the key log are not kept here, but in `lfk.cursor`, in one transaction with what they
 //! stand for.
 
+mod file;
 mod memory;
 mod postgres;
 #[cfg(feature = "redis")]
@@ -14,6 +15,7 @@ use std::fmt::Debug;
 
 use futures::future::BoxFuture;
 
+pub use self::file::FileStore;
 pub use self::memory::MemoryStore;
 pub use self::postgres::PostgresStore;
 #[cfg(feature = "redis")]
