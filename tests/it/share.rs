@@ -249,7 +249,7 @@ const THREE_TABLES: &str = "
     CREATE TABLE builds (id bigint PRIMARY KEY, project_id bigint);
     CREATE TABLE notes (id bigint PRIMARY KEY, project_id bigint);
     CREATE TABLE jobs (id bigint PRIMARY KEY, project_id bigint, status int);
-    CREATE TABLE changes (what text, id bigint);
+    CREATE TABLE changes (what text, id bigint); GRANT INSERT ON changes TO PUBLIC;
     CREATE FUNCTION write_down() RETURNS trigger LANGUAGE plpgsql AS
       'BEGIN INSERT INTO public.changes VALUES (TG_TABLE_NAME, OLD.id); RETURN NULL; END';
     CREATE TRIGGER w AFTER UPDATE ON notes FOR EACH ROW EXECUTE FUNCTION write_down();

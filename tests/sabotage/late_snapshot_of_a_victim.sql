@@ -1,6 +1,6 @@
 -- A snapshot that is taken after its transaction has got an xid, and so counts that transaction as seen as soon as a later
 -- one has ended, which under stress is soon. The transaction then deletes one of the parents that are set apart for this.
-CREATE FUNCTION public.late_snapshot() RETURNS pg_snapshot LANGUAGE plpgsql AS $$
+CREATE FUNCTION public.late_snapshot() RETURNS pg_snapshot LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
   late pg_snapshot;
   victim bigint;
