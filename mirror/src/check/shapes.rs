@@ -120,6 +120,7 @@ impl Shapes {
             ("newer", found_in("n")),
             ("typed", Sql::join(typed, ", ").into()),
             ("behind", Sql::join(behind, ", ").into()),
+            ("sorted_alike", Piece::Sql((self.columns.order == Order::Native).to_string())),
             ("encoded", encoded()),
             ("keys", self.key_arrays(5).into()),
             ("names", self.names().into()),
