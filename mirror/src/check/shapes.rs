@@ -151,7 +151,7 @@ impl Shapes {
     pub(crate) fn encode(keys: &[Key]) -> Vec<String> {
         let one = |key: &Key| match key.0.as_slice() {
             [single] => single.clone(),
-            columns => columns.iter().map(|c| format!("{}:{c}", c.len())).collect(),
+            columns => columns.iter().map(|c| format!("{}:{c}", c.chars().count())).collect(),
         };
         keys.iter().map(one).collect()
     }
