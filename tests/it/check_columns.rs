@@ -106,7 +106,7 @@ async fn f7_what_suits_a_mirror_is_taken_and_nothing_is_left_behind() -> Result<
     let (pair, main, ci) = databases().await?;
     let judged = Columns::load(&mirror, &main, &ci).await?;
     assert_eq!(judged.findings, []);
-    let columns = judged.columns.unwrap();
+    let columns = judged.columns.expect("nothing is refused");
     assert_eq!(columns.order, Order::Native);
     let left = "SELECT count(*) FROM pg_class WHERE relname = 'lfk_try'";
     assert_eq!(pair.main.scalar::<i64>(left).await?, 0);

@@ -3,6 +3,7 @@
 
 use anyhow::Result;
 use lfk_core::parts::Key;
+use lfk_mirror::Mirror;
 use lfk_mirror::parts::{Probe, Verdict};
 
 use crate::check_support::{Found, ITEM_MIRRORS, ITEMS, Mirrored, NOTHING, filled, items, quick, text};
@@ -181,6 +182,38 @@ async fn m04_what_the_sync_has_not_read_is_in_flight() -> Result<()> {
 }
 
 #[tokio::test]
+async fn m04_keys_of_several_columns_and_texts_are_found_in_the_log() -> Result<()> {
+    for (name, keys, types) in [
+        ("composite", "(a, b)", "a int, b text, v int, PRIMARY KEY (a, b)"),
+        ("textkey", "(b)", "a int, b text PRIMARY KEY, v int"),
+    ] {
+        let mirror =
+            Mirror::new(name, &format!("main:public.s{keys}"), &format!("ci:public.t{keys}"))?.column("v", "v")?;
+        let mirrored =
+            Mirrored::new(mirror, &format!("CREATE TABLE s ({types})"), &format!("CREATE TABLE t ({types})")).await?;
+        let rows = "INSERT INTO s VALUES (1, 'é:1', 1), (1, '', 2), (-1, '{\"a\",NULL}', 3), (11, '東', 4), (1, 'é', 5), (1, '1', 6)";
+        let logged: &[&str] = if name == "composite" {
+            &["1", "é:1", "1", "", "-1", "{\"a\",NULL}", "11", "東"]
+        } else {
+            &["é:1", "", "{\"a\",NULL}", "東"]
+        };
+        mirrored.write(rows, logged).await?;
+        // Two were not logged, although their columns stand in the log among others.
+        assert_eq!(mirrored.found().await?, Found { missing: 2, in_flight: 4, ..NOTHING }, "{name}");
+        mirrored.acknowledge().await?;
+        assert_eq!(mirrored.found().await?, Found { missing: 6, ..NOTHING }, "{name}");
+        mirrored.pair.main.execute("UPDATE lfk.sweep SET done = false, behind = (SELECT CASE consumer WHEN 'composite' THEN '{1,é}' ELSE '{é}' END::text[]) WHERE consumer IN ('composite', 'textkey')").await?;
+        let behind = "SELECT count(*) FROM s WHERE";
+        let behind =
+            if name == "composite" { format!("{behind} (a, b) > (1, 'é')") } else { format!("{behind} b > 'é'") };
+        let not_yet: i64 = mirrored.pair.main.scalar(&behind).await?;
+        assert!(not_yet > 0);
+        assert_eq!(mirrored.found().await?, Found { missing: 6 - not_yet, not_yet, ..NOTHING }, "{name}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn m04_of_an_open_window_only_what_is_acknowledged_counts_as_done() -> Result<()> {
     let mirrored = filled(5).await?;
     mirrored.write("INSERT INTO items VALUES (7)", &["7"]).await?;
@@ -201,8 +234,8 @@ async fn m04_a_transaction_that_the_cursor_saw_running_is_in_flight_once_it_is_c
     let mirrored = filled(5).await?;
     let mut open = mirrored.pair.main.connect().await?;
     sqlx::raw_sql("BEGIN; INSERT INTO items VALUES (7)").execute(&mut open).await?;
-    let log = mirrored.logging(&["7"]);
-    sqlx::raw_sql(sqlx::AssertSqlSafe(log)).execute(&mut open).await?;
+    let log = "INSERT INTO lfk.key_log (table_id, op, keys) SELECT table_id, 'u', '{7}' FROM lfk.cursor WHERE consumer = 'items'";
+    sqlx::raw_sql(log).execute(&mut open).await?;
     // Others commit behind it, and the cursor moves past them.
     mirrored.write("INSERT INTO items VALUES (8)", &["8"]).await?;
     mirrored.target("INSERT INTO item_mirrors VALUES (8)").await?;
@@ -232,16 +265,25 @@ async fn m04_a_key_set_aside_is_in_flight_and_one_in_quarantine_is_a_class_of_it
 #[tokio::test]
 async fn m04_keys_that_a_backfill_has_not_come_to_are_not_yet_there() -> Result<()> {
     let mirrored = filled(50).await?;
-    let sweep = async |sql: &str| mirrored.pair.main.execute(sql).await;
+    let sweep = async |sql: &str| {
+        mirrored.pair.main.execute(&format!("UPDATE lfk.sweep SET done = false, {sql} WHERE consumer = 'items'")).await
+    };
+    mirrored.target("DELETE FROM item_mirrors WHERE item_id IN (100, 200, 210)").await?;
     mirrored
-        .target("DELETE FROM item_mirrors WHERE item_id IN (100, 200, 210); INSERT INTO item_mirrors VALUES (5), (495)")
+        .target("INSERT INTO item_mirrors VALUES (5), (495); UPDATE item_mirrors SET a = 0 WHERE item_id IN (110, 300)")
         .await?;
-    sweep("UPDATE lfk.sweep SET done = false, behind = '{200}' WHERE consumer = 'items'").await?;
-    assert_eq!(mirrored.found().await?, Found { missing: 2, extra: 1, not_yet: 2, ..NOTHING });
-    sweep("UPDATE lfk.sweep SET behind = NULL WHERE consumer = 'items'").await?;
-    assert_eq!(mirrored.found().await?, Found { not_yet: 5, ..NOTHING });
-    sweep("DELETE FROM lfk.sweep WHERE consumer = 'items'").await?;
-    assert_eq!(mirrored.found().await?, Found { extra: 2, not_yet: 3, ..NOTHING });
+    // It reads the source: only what it has written there can be missing, and no row too many was removed.
+    sweep("part = 0, behind = '{200}'").await?;
+    assert_eq!(mirrored.found().await?, Found { missing: 2, different: 1, not_yet: 4, ..NOTHING });
+    sweep("part = 0, behind = NULL").await?;
+    assert_eq!(mirrored.found().await?, Found { not_yet: 7, ..NOTHING });
+    // It reads the target: every row of the source was written.
+    sweep("part = 1, behind = NULL").await?;
+    assert_eq!(mirrored.found().await?, Found { missing: 3, different: 2, not_yet: 2, ..NOTHING });
+    sweep("part = 1, behind = '{200}'").await?;
+    assert_eq!(mirrored.found().await?, Found { missing: 3, different: 2, extra: 1, not_yet: 1, ..NOTHING });
+    mirrored.pair.main.execute("DELETE FROM lfk.sweep WHERE consumer = 'items'").await?;
+    assert_eq!(mirrored.found().await?, Found { different: 2, extra: 2, not_yet: 3, ..NOTHING });
     Ok(())
 }
 

@@ -150,13 +150,13 @@ fn meanwhile(mut options: Options, url: &str, sql: &'static str) -> Options {
         let url = url.clone();
         // The check waits: its own runtime has one thread.
         let other = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
-                let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
-                sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+                let mut connection = sqlx::PgConnection::connect(&url).await.expect("the database answers");
+                sqlx::raw_sql(sql).execute(&mut connection).await.expect("the change is made");
             });
         });
-        other.join().unwrap();
+        other.join().expect("it ends");
     }));
     options
 }
@@ -193,11 +193,11 @@ async fn m08_when_another_database_stands_behind_a_url_nothing_is_repaired() -> 
 async fn m08_a_database_that_is_not_the_one_that_was_installed_is_not_even_compared() -> Result<()> {
     let mirrored = filled(20).await?;
     mirrored.pair.ci.execute(ANOTHER).await?;
-    let error = mirrored.check(&repairing(50)).await.unwrap_err();
+    let error = mirrored.check(&repairing(50)).await.expect_err("it is refused");
     let error = error.downcast::<lfk_core::Error>()?;
     assert_eq!((error.kind, error.database.as_deref()), (ErrorKind::Refused, Some("ci")));
     mirrored.pair.main.execute("UPDATE lfk.identity SET stamp = '5'").await?;
-    let error = mirrored.check(&repairing(50)).await.unwrap_err().downcast::<lfk_core::Error>()?;
+    let error = mirrored.check(&repairing(50)).await.expect_err("it is refused").downcast::<lfk_core::Error>()?;
     assert_eq!((error.kind, error.database.as_deref()), (ErrorKind::Refused, Some("main")));
     Ok(())
 }

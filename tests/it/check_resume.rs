@@ -123,8 +123,8 @@ async fn m07_progress_never_goes_back_and_ends_at_one() -> Result<()> {
     let mut options = by_chunks(10);
     let seen = last.clone();
     options.progress = Some(Arc::new(move |progress| {
-        let percent = (progress.fraction.unwrap() * 100.0).round();
-        let percent: i64 = format!("{percent}").parse().unwrap();
+        let percent = (progress.fraction.expect("the table was analysed") * 100.0).round();
+        let percent: i64 = format!("{percent}").parse().expect("a whole number");
         assert!(seen.swap(percent, Ordering::SeqCst) <= percent);
     }));
     mirrored.check(&options).await?;

@@ -197,9 +197,36 @@ fn another_format_is_refused_with_the_remedy() {
     }
 }
 
+const MIRROR: &str =
+    "[[mirror]]\nsource = \"main:public.spaces\"\ntarget = \"ci:public.copies\"\nkey = { id = \"space_id\" }\n";
+
 #[test]
-fn mirrors_are_refused_in_words() {
-    assert_says(&one("[[mirror]]\nname = \"m\""), "6:3", &["mirror", "not support"]);
+fn a_mirror_is_read_with_columns_expressions_and_a_filter() {
+    let rest = "columns = { path = \"path\" }\nexpressions = { handle = \"lower(name)\" }\nwhere = \"NOT archived\"\nrepair = true";
+    let config = read(&format!("{HEAD}{MIRROR}{rest}")).unwrap();
+    let mirror = &config.mirrors[0];
+    assert_eq!((mirror.name.as_str(), mirror.repair), ("copies", true));
+    assert_eq!(mirror.source.to_string(), "main:public.spaces(id)");
+    assert_eq!(mirror.target.to_string(), "ci:public.copies(space_id)");
+    let filled: Vec<&str> = mirror.columns.iter().map(|c| c.target.as_str()).collect();
+    assert_eq!(filled, ["path", "handle"]);
+    assert_eq!(mirror.filter.as_ref().unwrap().as_str(), "NOT archived");
+}
+
+#[test]
+fn what_is_wrong_with_a_mirror_is_said_with_its_place() {
+    for (rest, place, words) in [
+        ("colums = { path = \"path\" }", "10:1", vec!["unknown key `colums`", "columns"]),
+        ("columns = { path = 1 }", "10:20", vec!["`columns.path` is", "not a text"]),
+        ("columns = { path = \"space_id\" }", "10:13", vec!["declared twice"]),
+        ("where = \"a) OR (b\"", "10:9", vec!["parenthesis"]),
+        ("repair = 1", "10:10", vec!["not true or false"]),
+    ] {
+        assert_says(&one(&format!("{MIRROR}{rest}")), place, &words);
+    }
+    assert_says(&one(&MIRROR.replace("key = { id = \"space_id\" }\n", "")), "6:1", &["`key` is missing"]);
+    assert_says(&one(&MIRROR.replace("ci:public", "cj:public")), "8:10", &["\"cj\", which is not configured", "ci"]);
+    assert_says(&one(&format!("{MIRROR}{MIRROR}")), "10:1", &["two definitions are named \"copies\""]);
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Sending the statements of a check. Each runs in a short transaction of its own, but for the two halves of a sandwich.
 
+use std::time::Duration;
+
 use futures::TryFutureExt as _;
 use lfk_core::parts::{Key, Purpose};
-use lfk_core::{Database, Result};
+use lfk_core::{Database, Error, ErrorKind, Result};
 use lfk_sql::{Sql, statements};
 use sqlx::Row as _;
 
@@ -27,6 +29,17 @@ pub(crate) struct Digest {
     pub(crate) sum: Sum,
     /// The last key that was read.
     pub(crate) last: Option<Key>,
+}
+
+/// How often something that passes is waited for before a check fails of it.
+const MOST_TRIES: u32 = 6;
+
+/// How long to wait before a statement is tried again that changed nothing: somebody held a table for a moment, or the server
+/// was away. Nothing: the error is none of these, or it does not pass.
+pub(crate) fn passes_in(error: &Error, tries: u32) -> Option<Duration> {
+    let moment = matches!(error.sqlstate().as_deref(), Some("55P03" | "40001" | "40P01"));
+    let passes = moment || error.kind == ErrorKind::Unreachable;
+    (passes && tries < MOST_TRIES).then(|| Duration::from_millis(100 << tries.min(5)))
 }
 
 /// What is compared: equal sums, equal rows.
@@ -146,8 +159,8 @@ impl Ends {
     }
 
     /// A standby, or a server that does not answer for each key.
-    pub(crate) fn no_answer(&self, side: Side) -> lfk_core::Error {
-        lfk_core::Error::refused("it does not answer for every key that was asked: it is a standby")
+    pub(crate) fn no_answer(&self, side: Side) -> Error {
+        Error::refused("it does not answer for every key that was asked: it is a standby")
             .in_database(self.database(side).name())
             .with_hint("let the url lead to the primary")
     }

@@ -172,7 +172,8 @@ pub async fn check(mirror: &Mirror, source: &Database, target: &Database, option
 }
 
 async fn load(mirror: &Mirror, source: &Database, target: &Database) -> Result<Columns> {
-    let judged = Columns::load(mirror, source, target).await.map_err(|e| e.for_definition(&mirror.name))?;
+    // Installed, it was judged: its expressions need not be tried again, which takes a right that a reader need not have.
+    let judged = Columns::read(mirror, source, target).await.map_err(|e| e.for_definition(&mirror.name))?;
     if let Some(columns) = judged.columns {
         return Ok(columns);
     }

@@ -120,6 +120,7 @@ impl Shapes {
             ("newer", found_in("n")),
             ("typed", Sql::join(typed, ", ").into()),
             ("behind", Sql::join(behind, ", ").into()),
+            ("sorted_alike", Piece::Sql((self.columns.order == Order::Native).to_string())),
             ("encoded", encoded()),
             ("keys", self.key_arrays(5).into()),
             ("names", self.names().into()),
@@ -150,7 +151,7 @@ impl Shapes {
     pub(crate) fn encode(keys: &[Key]) -> Vec<String> {
         let one = |key: &Key| match key.0.as_slice() {
             [single] => single.clone(),
-            columns => columns.iter().map(|c| format!("{}:{c}", c.len())).collect(),
+            columns => columns.iter().map(|c| format!("{}:{c}", c.chars().count())).collect(),
         };
         keys.iter().map(one).collect()
     }

@@ -7,9 +7,9 @@ use lfk_core::parts::{Key, Purpose};
 use lfk_sql::statements;
 use sqlx::Row as _;
 
-use super::ends::Ends;
+use super::ends::{Ends, passes_in};
 use super::report::{Confirmed, Unverifiable};
-use super::sandwich::{self, Verdict};
+use super::sandwich::{self, Verdict, Verdicts};
 
 /// How often a key that keeps changing is looked at on end.
 const ROUNDS: u32 = 5;
@@ -60,7 +60,7 @@ impl Suspects {
         for some in keys.chunks(sandwich::KEYS) {
             let mut some = some.to_vec();
             for round in 1.. {
-                let found = sandwich::verify(ends, consumer, &some).await?;
+                let found = verify(ends, consumer, &some).await?;
                 let last = round == ROUNDS;
                 let both: Vec<(Key, Verdict)> = some.drain(..).zip(found.verdicts).collect();
                 for (key, verdict) in both {
@@ -175,6 +175,20 @@ impl Suspects {
         let stands = first.zip(last).filter(|(first, last)| in_flight > 0 && first.seq == last.seq);
         Ok(stands.map(|(_, last)| Unverifiable { keys: in_flight, lag_seconds: last.lag }))
     }
+}
+
+/// A sandwich, made anew when something that passes came in between: half of one proves nothing.
+async fn verify(ends: &Ends, consumer: &str, keys: &[Key]) -> Result<Verdicts> {
+    for tries in 0.. {
+        match sandwich::verify(ends, consumer, keys).await {
+            Err(error) => match passes_in(&error, tries) {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => return Err(error),
+            },
+            done => return done,
+        }
+    }
+    unreachable!("the tries are bounded")
 }
 
 /// Which snapshots the sync has passed.

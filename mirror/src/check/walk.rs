@@ -12,7 +12,7 @@ use lfk_core::parts::Key;
 use serde::{Deserialize, Serialize};
 
 use super::Method;
-use super::ends::{Digest, Ends, Listed, Range, Sum};
+use super::ends::{Digest, Ends, Listed, Range, Sum, passes_in};
 use super::sandwich::timed_out;
 use crate::{Order, Side};
 
@@ -76,6 +76,7 @@ impl<'a> Walk<'a> {
     /// # Errors
     /// When a database fails; then the position has not moved.
     pub(crate) async fn next(&mut self) -> Result<Chunk> {
+        let mut tries = 0;
         loop {
             let begun = Instant::now();
             match self.try_next().await {
@@ -90,8 +91,12 @@ impl<'a> Walk<'a> {
                 Err(error) if timed_out(&error) && self.limit > FEWEST_EVER => {
                     self.limit = (self.limit / 4).max(FEWEST_EVER);
                 }
-                Err(error) => return Err(error),
+                Err(error) => match passes_in(&error, tries) {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => return Err(error),
+                },
             }
+            tries += 1;
         }
     }
 
