@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use lfk_core::store::FileStore;
+use lfk_core::FileStore;
 use lfk_core::{Engine, Error, LooseForeignKey, Repair, RepairOptions, Scan, ScanOptions};
 use lfk_tests::{Pair, TestDb};
 
