@@ -44,6 +44,8 @@ pub(crate) struct Pacer {
     both: bool,
     entries: Way,
     skip: Way,
+    /// Microseconds that an index entry was estimated to take.
+    entry: f64,
     pages: u32,
 }
 
@@ -64,7 +66,7 @@ impl Pacer {
         let entry = ENTRY + HIDDEN_ENTRY * (1.0 - statistics.visible.clamp(0.0, 1.0));
         let entries = statistics.fan_out.unwrap_or(1.0).max(1.0) * entry;
         let form = if may_skip && entries > STEP { Form::Skip } else { Form::Entries };
-        Self { form, both: may_skip, ..Self::new(target, entries) }
+        Self { form, both: may_skip, entry, ..Self::new(target, entries) }
     }
 
     /// The pace for a leaf that is read by its own key.
@@ -80,6 +82,7 @@ impl Pacer {
             both: false,
             entries: way(entries, 5_000, 100, 20_000),
             skip: way(STEP, 1_000, 50, 5_000),
+            entry: ENTRY,
             pages: 0,
         }
     }
@@ -101,7 +104,7 @@ impl Pacer {
         let target = self.target;
         let known = self.way(form).measured;
         let per_key = elapsed.as_secs_f64() * 1e6 / f64::from(u32::try_from(keys.max(1)).unwrap_or(u32::MAX));
-        let ratio = per_key / self.way(form).cost.max(1e-6);
+        let slowness = self.slowness(form, per_key, elapsed);
         let way = self.way_mut(form);
         way.cost = if known { way.cost + NEWEST * (per_key - way.cost) } else { per_key };
         way.measured = true;
@@ -116,9 +119,18 @@ impl Pacer {
         let other = if form == Form::Skip { &mut self.entries } else { &mut self.skip };
         if !known && !other.measured {
             // This machine is so much slower or faster than the one of the estimate, for either way.
-            other.cost *= ratio;
+            other.cost *= slowness;
         }
         self.form = if self.entries.cost > self.skip.cost { Form::Skip } else { Form::Entries };
+    }
+
+    /// How much longer than estimated an entry or a step took. Not a key: that would take wrong statistics for a slow machine.
+    fn slowness(&self, form: Form, per_key: f64, elapsed: Duration) -> f64 {
+        if form == Form::Skip {
+            return per_key / STEP;
+        }
+        let entries = f64::from(u32::try_from(self.way(form).size).unwrap_or(u32::MAX));
+        elapsed.as_secs_f64() * 1e6 / entries.max(1.0) / self.entry
     }
 
     /// A page ran into its timeout. False: it cannot be made smaller.
