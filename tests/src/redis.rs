@@ -238,7 +238,8 @@ fn spawn(program: &Path, home: &Path, more: &[String]) -> Result<Child> {
 /// The first of: `$LFK_REDIS`; the `PATH`; where packages put it.
 fn program() -> Result<PathBuf> {
     if let Some(program) = std::env::var_os("LFK_REDIS").filter(|value| !value.is_empty()) {
-        return PathBuf::from(&program).canonicalize().with_context(|| format!("LFK_REDIS is {}", program.display()));
+        // Links are not followed: some systems have one program for server and tools, which goes by its name.
+        return std::path::absolute(&program).with_context(|| format!("LFK_REDIS is {}", program.display()));
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/bin"), PathBuf::from("/usr/local/bin")]);
