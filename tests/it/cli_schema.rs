@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use lfk_core::{ErrorKind, LooseForeignKey, OnDelete};
-use lfk_tests::scenario::{PATIENCE, activate, active_as_owner, drain, loose};
+use lfk_tests::scenario::{PATIENCE, activate, active_as_owner, as_installer, drain, loose};
 use lfk_tests::{Cli, Pair, TestDb};
 
 use crate::clean_support::builder;
@@ -154,7 +154,9 @@ async fn f7_an_install_that_meets_a_lock_gives_up_names_it_and_is_finished_by_th
     // A trigger needs SHARE ROW EXCLUSIVE, which a long transaction that has only written a row keeps out.
     sqlx::raw_sql("BEGIN; INSERT INTO projects VALUES (3, 'three')").execute(&mut holder).await?;
     let odd = loose("\"odd Names\"(\"the Key\")", "builds(odd)", OnDelete::SetNull)?;
+    cli.let_by_owners(&pair).await?;
     let impatient = builder(&pair)?.patience(Duration::from_secs(3)).definitions([odd, definition()?]).build()?;
+    let impatient = as_installer(&impatient)?;
     let waiting = Task::spawn(async move { impatient.install().await });
     // Meanwhile no write of the application queues behind it for long.
     for _ in 0..200 {
