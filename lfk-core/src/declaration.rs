@@ -69,6 +69,8 @@ pub struct Declaration {
     pub watched: Option<Vec<Ident>>,
     /// Names in the expressions of a mirror: those that are columns are watched, too.
     pub mentioned: Vec<String>,
+    /// Whether there are expressions at all: the source's server judges them, which takes more than rights on columns.
+    pub has_expressions: bool,
     /// Columns of the target that are written beside the key. Empty for loose foreign keys, which say so in their action.
     pub written: Vec<Ident>,
 }
@@ -106,6 +108,7 @@ impl From<&LooseForeignKey> for Declaration {
             settle_after: definition.settle_after,
             watched: None,
             mentioned: Vec::new(),
+            has_expressions: false,
             written: Vec::new(),
         }
     }

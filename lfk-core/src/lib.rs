@@ -59,6 +59,7 @@ pub mod parts {
     pub use crate::key::{Key, sort_unique};
     pub use crate::limiter::Limiter;
     pub use crate::pair::Paired;
+    pub use crate::plan::{MirrorEnds, mirror_ends};
     pub use crate::points::Point;
     pub use crate::report::Planned;
     pub use crate::retry::{Reason, SetAside};

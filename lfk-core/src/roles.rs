@@ -19,6 +19,13 @@ impl Engine {
     /// # Errors
     /// When one of the names cannot be the name of a role, or there is no such database.
     pub fn grants_script(&self, database: Option<&str>, installer: &str, worker: &str, revoke: bool) -> Result<String> {
-        capture::grants(self.databases(), self.definitions(), database, (installer, worker), revoke)
+        capture::grants(
+            self.databases(),
+            self.definitions(),
+            self.declarations(),
+            database,
+            (installer, worker),
+            revoke,
+        )
     }
 }

@@ -118,6 +118,12 @@ impl Mirror {
         all
     }
 
+    /// Whether the source's server has expressions to judge, the filter among them.
+    #[must_use]
+    pub(crate) fn has_expressions(&self) -> bool {
+        self.filter.is_some() || self.columns.iter().any(|c| c.value.expression().is_some())
+    }
+
     /// Everything that makes it this mirror. When it changes under the same name, it goes back to observing.
     #[must_use]
     pub fn fingerprint(&self) -> String {

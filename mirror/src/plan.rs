@@ -1,5 +1,6 @@
 //! Whether a mirror may be installed and run. Reads catalogs only.
 
+use lfk_core::parts::{Declaration, mirror_ends};
 use lfk_core::{Database, Error, PlannedMirror, Result};
 
 use crate::Mirror;
@@ -9,15 +10,24 @@ use crate::columns::Columns;
 ///
 /// # Errors
 /// When a database cannot be asked.
-pub(crate) async fn plan(mirror: &Mirror, databases: &[Database]) -> Result<PlannedMirror> {
+pub(crate) async fn plan(mirror: &Mirror, declaration: &Declaration, databases: &[Database]) -> Result<PlannedMirror> {
     let (source, target) = (named(databases, &mirror.source.database)?, named(databases, &mirror.target.database)?);
-    let judged = Columns::load(mirror, source, target).await?;
+    let ends = mirror_ends(declaration, databases).await?;
     let mut planned = PlannedMirror::default();
     planned.name.clone_from(&mirror.name);
     planned.source = mirror.source.to_string();
     planned.target = mirror.target.to_string();
+    planned.source_rows_estimate = ends.source_rows_estimate;
+    planned.target_rows_estimate = ends.target_rows_estimate;
     planned.effect = effect(mirror);
-    planned.findings = judged.findings;
+    planned.findings = ends.findings;
+    if ends.may_be_named {
+        let lacks_rights = planned.findings.iter().any(|f| f.code == "missing_privilege");
+        let judged = Columns::load(mirror, source, target).await?;
+        // What was not readable for want of a right has been said, with the statement that grants it.
+        let news = judged.findings.into_iter().filter(|f| !(lacks_rights && f.code == "no_privilege"));
+        planned.findings.extend(news);
+    }
     Ok(planned)
 }
 

@@ -6,8 +6,7 @@ use anyhow::{Result, ensure};
 use lfk_core::sabotage::Hook;
 use lfk_core::{Database, Engine, State};
 use lfk_mirror::{Mirror, Mirrors as _};
-use lfk_tests::scenario::PATIENCE;
-use lfk_tests::{Pair, TestDb, eventually};
+use lfk_tests::{Pair, TestDb, scenario};
 
 pub(crate) const NAME: &str = "spaces";
 
@@ -39,7 +38,7 @@ pub(crate) async fn active_with(pair: &Pair, hook: Arc<dyn Hook>) -> Result<Engi
 }
 
 pub(crate) async fn activated(engine: Engine) -> Result<Engine> {
-    engine.install().await?;
+    let engine = scenario::installed(engine).await?;
     engine.set_state(&[NAME.to_owned()], State::Active, false).await?;
     Ok(engine)
 }
@@ -47,7 +46,7 @@ pub(crate) async fn activated(engine: Engine) -> Result<Engine> {
 /// Asks for a fill and works until nothing is left.
 pub(crate) async fn fill(engine: &Engine) -> Result<()> {
     lfk_mirror::begin_backfill(engine, NAME, false).await?;
-    lfk_tests::scenario::drain(engine).await
+    scenario::drain(engine).await
 }
 
 /// What the target must have, told by the source itself.
@@ -69,12 +68,6 @@ pub(crate) async fn is_equal(pair: &Pair) -> Result<()> {
     let touched = rows(&pair.ci, "SELECT space_id::text FROM copies WHERE note IS DISTINCT FROM 'ours'").await?;
     ensure!(touched.is_empty(), "columns that are not mirrored were touched: {touched:?}");
     Ok(())
-}
-
-/// Waits until both are equal, while somebody works.
-pub(crate) async fn becomes_equal(pair: &Pair) -> Result<()> {
-    let equal = async || Ok(wanted(&pair.main).await? == copied(&pair.ci).await?);
-    eventually("the target has what the source has", PATIENCE, equal).await
 }
 
 /// Ops and keys that are in the log.

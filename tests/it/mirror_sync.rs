@@ -7,7 +7,7 @@ use lfk_core::sabotage::Point;
 use lfk_core::{Drained, ErrorKind, State};
 use lfk_mirror::Mirrors as _;
 use lfk_tests::Pair;
-use lfk_tests::scenario::{PATIENCE, drain, expire_leases};
+use lfk_tests::scenario::{PATIENCE, as_installer, drain, expire_leases, installed};
 
 use crate::fault_hook::{At, Gate, Task};
 use crate::mirror_support::{
@@ -57,8 +57,7 @@ async fn m01_a_row_that_is_equal_is_not_written() -> Result<()> {
 #[tokio::test]
 async fn m01_a_new_mirror_observes_and_activating_it_reads_the_log_from_its_start() -> Result<()> {
     let pair = Pair::with_schema(SOURCE, TARGET).await?;
-    let engine = builder(&pair)?.mirrors([mirror()?]).build()?;
-    engine.install().await?;
+    let engine = installed(builder(&pair)?.mirrors([mirror()?]).build()?).await?;
     pair.main.execute("UPDATE spaces SET owner = 2 WHERE id = 1").await?;
     drain(&engine).await?;
     assert_eq!(copied(&pair.ci).await?, Vec::<String>::new(), "an observing mirror writes nothing");
@@ -218,7 +217,7 @@ async fn m01_a_mirror_and_a_loose_foreign_key_on_one_table_do_not_disturb_each_o
     is_equal(&pair).await?;
     assert_eq!(rows(&pair.ci, "SELECT id::text FROM builds ORDER BY id").await?, ["2", "3", "5", "6", "7", "8", "9"]);
     let names = [NAME.to_owned()];
-    assert_eq!(engine.uninstall(&names).await?, names);
+    assert_eq!(as_installer(&engine)?.uninstall(&names).await?, names);
     pair.main.execute("UPDATE spaces SET owner = 4; DELETE FROM spaces WHERE id = 2").await?;
     assert_eq!(
         rows(&pair.main, "SELECT tgname::text FROM pg_trigger WHERE tgname LIKE 'lfk%' AND tgtype & 4 = 4").await?,

@@ -157,7 +157,7 @@ pub async fn with_least_rights(engine: &Engine) -> Result<Engine> {
 /// The databases that the definitions of an engine speak of, with their addresses.
 fn addresses(engine: &Engine) -> Result<Vec<(String, String)>> {
     let spoken_of =
-        |name: &str| engine.definitions().iter().any(|d| d.parent.database == name || d.child.database == name);
+        |name: &str| engine.declarations().iter().any(|d| d.parent.database == name || d.child.database == name);
     let mut all = Vec::new();
     for database in engine.databases().iter().filter(|d| spoken_of(d.name())) {
         let Some(address) = database.address() else { bail!("{} has a pool that was given", database.name()) };

@@ -10,6 +10,7 @@ use super::index;
 use super::judge::{judge_common, judge_lfk_schema, judge_lfk_tables, judge_schema_usage, row_security_refusal};
 use super::key_type::KeyType;
 use crate::definition::LooseForeignKey;
+use crate::relation::Relation;
 use crate::report::{Concern, Finding};
 
 /// Judges the parent's end.
@@ -29,16 +30,12 @@ pub(super) fn judge_parent(definition: &LooseForeignKey, parent: &End) -> Vec<Fi
     let hidden: Vec<String> = root.row_security.then(|| table_text(&root.name)).into_iter().collect();
     findings.extend(row_security_refusal(&definition.parent, parent, &hidden));
     findings.extend(index::judge_parents(definition, parent));
-    let unlogged: Vec<String> = parent.leaves().filter(|m| m.persistence == "u").map(|m| table_text(&m.name)).collect();
-    if !unlogged.is_empty() {
-        let message = format!("a crash empties unlogged tables without a trace in the key log: {}", some_of(&unlogged));
-        findings.push(Finding::note("unlogged", message));
-    }
+    findings.extend(note_unlogged(parent));
     findings
 }
 
 /// A statement trigger fires for the table that the statement names. A DELETE that names the whole would not be seen.
-fn part_of_another(root: &Member, parent: &End) -> Finding {
+pub(super) fn part_of_another(root: &Member, parent: &End) -> Finding {
     let wholes: Vec<String> = parent.above.iter().filter(|m| !m.has_parents).map(|m| table_text(&m.name)).collect();
     let message = format!(
         "{} is a partition or inheritance child of {}: a DELETE on that would not be seen",
@@ -94,20 +91,11 @@ fn unique_columns(index: &Index) -> Option<BTreeSet<&str>> {
 }
 
 fn judge_privileges(definition: &LooseForeignKey, parent: &End, root: &Member, findings: &mut Vec<Finding>) {
-    judge_schema_usage(&definition.parent, parent, Concern::Both, findings);
+    judge_tracking(&definition.parent, parent, findings);
     let database = &definition.parent.database;
     let role = &parent.server.role;
     let refusal =
         |what: String| Finding::refusal("missing_privilege", format!("{role} may not {what} in database {database}"));
-    let uncovered: Vec<&Member> = parent.members.iter().filter(|m| !m.covered && m.kind != "f").collect();
-    let no_trigger: Vec<String> = uncovered.iter().filter(|m| !m.may_trigger).map(|m| table_text(&m.name)).collect();
-    if !no_trigger.is_empty() {
-        let grants = no_trigger.iter().map(|t| to_run_in(database, &format!("GRANT TRIGGER ON {t} TO {role};")));
-        let finding = refusal(format!("create triggers on {}", some_of(&no_trigger))).remedies(grants);
-        findings.push(finding.about(Concern::Install));
-    }
-    judge_lfk_schema(&definition.parent, parent, !uncovered.is_empty(), findings);
-    judge_lfk_tables(&definition.parent, parent, parent.server.may_read_log, findings);
     let unread: Vec<&Ident> =
         definition.parent.columns.iter().filter(|c| parent.column(root, c).is_some_and(|c| !c.may_select)).collect();
     if !unread.is_empty() {
@@ -118,4 +106,27 @@ fn judge_privileges(definition: &LooseForeignKey, parent: &End, root: &Member, f
         let finding = refusal(format!("read {table}({columns}), to see which parents are still there,")).remedy(grant);
         findings.push(finding.about(Concern::Work));
     }
+}
+
+/// What it takes to have the changes of a table logged, and to read the log.
+pub(super) fn judge_tracking(relation: &Relation, end: &End, findings: &mut Vec<Finding>) {
+    judge_schema_usage(relation, end, Concern::Both, findings);
+    let (database, role) = (&relation.database, &end.server.role);
+    let uncovered: Vec<&Member> = end.members.iter().filter(|m| !m.covered && m.kind != "f").collect();
+    let no_trigger: Vec<String> = uncovered.iter().filter(|m| !m.may_trigger).map(|m| table_text(&m.name)).collect();
+    if !no_trigger.is_empty() {
+        let grants = no_trigger.iter().map(|t| to_run_in(database, &format!("GRANT TRIGGER ON {t} TO {role};")));
+        let message = format!("{role} may not create triggers on {} in database {database}", some_of(&no_trigger));
+        findings.push(Finding::refusal("missing_privilege", message).remedies(grants).about(Concern::Install));
+    }
+    judge_lfk_schema(relation, end, !uncovered.is_empty(), findings);
+    judge_lfk_tables(relation, end, end.server.may_read_log, findings);
+}
+
+pub(super) fn note_unlogged(end: &End) -> Option<Finding> {
+    let unlogged: Vec<String> = end.leaves().filter(|m| m.persistence == "u").map(|m| table_text(&m.name)).collect();
+    (!unlogged.is_empty()).then(|| {
+        let message = format!("a crash empties unlogged tables without a trace in the key log: {}", some_of(&unlogged));
+        Finding::note("unlogged", message)
+    })
 }

@@ -7,11 +7,14 @@ mod judge;
 mod judge_child;
 mod judge_parent;
 mod key_type;
+mod mirror;
 mod outlook;
 mod predicate;
 
 pub(crate) use judge_child::{child_columns, written_columns};
 pub(crate) use key_type::KeyType;
+pub use mirror::{MirrorEnds, mirror_ends};
+pub(crate) use mirror::{source_columns, updated_columns};
 pub(crate) use outlook::{Leaf, Outlook, outlook};
 
 use std::sync::Arc;
@@ -22,7 +25,7 @@ use self::catalog::End;
 pub(crate) use self::finding::table_text;
 use self::judge_child::Unreadable;
 use crate::database::Database;
-use crate::declaration::Definition;
+use crate::declaration::{Declaration, Definition};
 use crate::definition::{LooseForeignKey, OnDelete};
 use crate::error::{Error, Result};
 use crate::report::{Plan, Planned, PlannedDefinition};
@@ -37,6 +40,8 @@ pub(crate) async fn plan(databases: &[Database], definitions: &[Arc<dyn Definiti
             Planned::Mirror(planned) => plan.mirrors.push(planned),
         }
     }
+    let declared: Vec<&Declaration> = definitions.iter().map(|d| d.declaration()).collect();
+    mirror::judge_together(&declared, &mut plan);
     Ok(plan)
 }
 

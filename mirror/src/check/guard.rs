@@ -51,7 +51,6 @@ pub(crate) struct Identities {
 struct End {
     id: String,
     written_here: bool,
-    peer: Option<String>,
     estimate: f64,
 }
 
@@ -60,10 +59,8 @@ struct End {
 /// # Errors
 /// Refused when one of them is a copy or a standby, or when they are not the pair that the mirror was installed with.
 pub(crate) async fn identities(mirror: &Mirror, source: &Database, target: &Database) -> Result<(Identities, f64)> {
-    let (here, there) = futures::try_join!(
-        read(source, &mirror.source.table, &mirror.name),
-        read(target, &mirror.target.table, &mirror.name)
-    )?;
+    let (here, there) = futures::try_join!(read(source, &mirror.source.table), read(target, &mirror.target.table))?;
+    let peer = installed_with(source, &mirror.name).await?;
     for (end, database) in [(&here, source), (&there, target)] {
         if !end.written_here {
             return Err(Error::refused(
@@ -74,7 +71,7 @@ pub(crate) async fn identities(mirror: &Mirror, source: &Database, target: &Data
             .with_hint("check the url"));
         }
     }
-    match &here.peer {
+    match &peer {
         None => Err(Error::new(ErrorKind::NotInstalled, "the mirror is not installed here")
             .in_database(source.name())
             .for_definition(&mirror.name)
@@ -89,9 +86,9 @@ pub(crate) async fn identities(mirror: &Mirror, source: &Database, target: &Data
     }
 }
 
-async fn read(database: &Database, table: &TableName, mirror: &str) -> Result<End> {
+async fn read(database: &Database, table: &TableName) -> Result<End> {
     let mut tx = database.begin(Purpose::Check).await?;
-    let row = tx.query(statements::CHECK_READ_END).bind(table.to_string()).bind(mirror);
+    let row = tx.query(statements::CHECK_READ_END).bind(table.to_string());
     let row = row.fetch_optional(tx.conn()).await.map_err(|e| missing(database, database.error(e)))?;
     tx.commit().await?;
     let Some(row) = row else { return Err(not_installed().in_database(database.name())) };
@@ -100,12 +97,15 @@ async fn read(database: &Database, table: &TableName, mirror: &str) -> Result<En
             .in_database(database.name())
             .with_hint("let the url lead to the primary"));
     }
-    Ok(End {
-        id: row.get("id"),
-        written_here: row.get("written_here"),
-        peer: row.get("peer"),
-        estimate: row.get("estimate"),
-    })
+    Ok(End { id: row.get("id"), written_here: row.get("written_here"), estimate: row.get("estimate") })
+}
+
+async fn installed_with(source: &Database, mirror: &str) -> Result<Option<String>> {
+    let mut tx = source.begin(Purpose::Check).await?;
+    let peer = tx.query_scalar(statements::CHECK_READ_TARGET_IDENTITY).bind(mirror).fetch_optional(tx.conn()).await;
+    let peer = peer.map_err(|e| missing(source, source.error(e)))?;
+    tx.commit().await?;
+    Ok(peer)
 }
 
 fn not_installed() -> Error {

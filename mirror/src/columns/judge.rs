@@ -1,6 +1,6 @@
 //! What forbids a mirror, from the catalogs of both ends and from what the source's server says of expressions.
 
-use lfk_core::{Database, Finding, Relation, Result};
+use lfk_core::{Concern, Database, Finding, Relation, Result};
 use lfk_sql::{Expression, Ident, statements};
 
 use super::catalog::{self, End, Found};
@@ -28,7 +28,7 @@ pub(super) fn catalogs(mirror: &Mirror, here: &End, there: &End) -> Vec<Finding>
             findings.extend(key_column(mirror, source, target));
         }
     }
-    if findings.iter().all(|f| !f.refuses) {
+    if findings.iter().all(|f| !f.forbids_install()) {
         findings.extend(key(here, &mirror.source));
         findings.extend(key(there, &mirror.target));
     }
@@ -52,7 +52,7 @@ fn column(end: &End, relation: &Relation, name: &Ident) -> Option<Finding> {
     if !column.may_select {
         let message = format!("the role may not read {}:{}.{name}", relation.database, relation.table);
         let grant = format!("GRANT SELECT ({name}) ON {} TO …", relation.table);
-        return Some(Finding::refusal("no_privilege", message).remedy(grant));
+        return Some(Finding::refusal("no_privilege", message).remedy(grant).about(Concern::Work));
     }
     let what = column.element.as_deref().unwrap_or(&column.base);
     (column.built_in && what == "money").then(|| {
@@ -141,7 +141,8 @@ async fn expression(mirror: &Mirror, source: &Database, sql: &Expression, what: 
         ),
     };
     let message = format!("{what} of mirror \"{}\": {}", mirror.name, error.message);
-    Ok(Some(Finding::refusal(code, message).remedy(remedy)))
+    let finding = Finding::refusal(code, message).remedy(remedy);
+    Ok(Some(if code == "no_privilege" { finding.about(Concern::Work) } else { finding }))
 }
 
 /// Refuses plain columns that the target cannot take without an explicit cast.

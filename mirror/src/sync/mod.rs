@@ -59,6 +59,7 @@ fn declaration(mirror: &Mirror) -> Declaration {
         settle_after: VERIFY_AFTER,
         watched: Some(mirror.plain_columns()),
         mentioned: mirror.mentioned(),
+        has_expressions: mirror.has_expressions(),
         written: mirror.columns.iter().map(|c| c.target.clone()).collect(),
     }
 }
@@ -69,7 +70,7 @@ impl Definition for Synced {
     }
 
     fn plan<'a>(&'a self, databases: &'a [Database]) -> BoxFuture<'a, Result<Planned>> {
-        async { plan::plan(&self.mirror, databases).await.map(Planned::Mirror) }.boxed()
+        async { plan::plan(&self.mirror, &self.declaration, databases).await.map(Planned::Mirror) }.boxed()
     }
 
     fn begin<'a>(

@@ -36,6 +36,8 @@ pub const CHECK_READ_PROGRESS: &str = include_str!("../../check/read_progress.sq
 pub const CHECK_CURRENT_SNAPSHOT: &str = include_str!("../../check/current_snapshot.sql");
 /// Which database this is.
 pub const CHECK_READ_END: &str = include_str!("../../check/read_end.sql");
+/// Reads which database a mirror was installed with.
+pub const CHECK_READ_TARGET_IDENTITY: &str = include_str!("../../check/read_target_identity.sql");
 /// Hands keys to the sync.
 pub const CHECK_HAND_OVER: &str = include_str!("../../check/hand_over.sql");
 /// Keys that still wait for the sync.

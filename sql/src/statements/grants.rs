@@ -16,6 +16,16 @@ pub const GRANT_DELETE: Template = Template(include_str!("../../grants/worker_ch
 pub const GRANT_LFK_PARENTS: Template = Template(include_str!("../../grants/worker_lfk_parents.sql"));
 /// Lets the worker work with schema lfk where children live.
 pub const GRANT_LFK_CHILDREN: Template = Template(include_str!("../../grants/worker_lfk_children.sql"));
+/// Lets the worker read a source with expressions.
+pub const GRANT_SOURCE: Template = Template(include_str!("../../grants/worker_source.sql"));
+/// Lets the worker write a target.
+pub const GRANT_TARGET: Template = Template(include_str!("../../grants/worker_target.sql"));
+/// Lets the worker work with schema lfk where targets live.
+pub const GRANT_LFK_TARGETS: Template = Template(include_str!("../../grants/worker_lfk_targets.sql"));
+/// Takes rights on a source with expressions back.
+pub const REVOKE_SOURCE: Template = Template(include_str!("../../grants/revoke_source.sql"));
+/// Takes rights on a target back.
+pub const REVOKE_TARGET: Template = Template(include_str!("../../grants/revoke_target.sql"));
 /// Takes rights on a parent back.
 pub const REVOKE_PARENT: Template = Template(include_str!("../../grants/revoke_parent.sql"));
 /// Takes rights on a child back.

@@ -20,3 +20,7 @@ pub const PLAN_LIST_TABLES: &str = include_str!("../../plan/list_tables.sql");
 pub const PLAN_LIST_COLUMNS: &str = include_str!("../../plan/list_columns.sql");
 /// Reads a declared value as its column's type.
 pub const PLAN_TRY_VALUE: Template = Template(include_str!("../../plan/try_value.sql"));
+/// Reads what a worker needs at the source of a mirror.
+pub const PLAN_READ_SOURCE: &str = include_str!("../../plan/read_source.sql");
+/// Reads what a worker needs at the target of a mirror, and what may stand in its way.
+pub const PLAN_READ_TARGET: &str = include_str!("../../plan/read_target.sql");
