@@ -49,6 +49,7 @@ mod log_support;
 mod managed;
 mod mirror_capture;
 mod mirror_rights;
+mod mirror_schema;
 mod mirror_support;
 mod mirror_sync;
 mod plan;

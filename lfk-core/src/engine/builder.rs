@@ -131,7 +131,7 @@ impl Builder {
     /// Checks everything that can be checked without a network.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`]: two databases or two definitions of one name, a definition that speaks of a database that is
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config): two databases or two definitions of one name, a definition that speaks of a database that is
     /// not there, or a bound of zero.
     pub fn build(self) -> Result<Engine> {
         let mut names = HashSet::new();
