@@ -108,7 +108,7 @@ SELECT j.name, j.state, j.condition, j.note, j.stopped,
          CASE WHEN j.holds > h.holding THEN 'held_by_cursor' END,
          CASE WHEN j.log_age > h.log_age THEN 'log_too_old' END,
          CASE WHEN j.bytes > h.log_bytes THEN 'log_too_large' END,
-         CASE WHEN j.confirmed > 0 THEN 'differences' END,
+         CASE WHEN j.confirmed > 0 AND j.state = 'active' THEN 'differences' END,
          -- Passes are made twice as often as asked for, so this is at least three of them.
          CASE WHEN j.state = 'active' AND NOT j.stopped AND least(j.unverified, h.now - j.state_changed_at) > 2 * j.every THEN 'unverified' END
        ], NULL) AS alert,

@@ -168,6 +168,26 @@ async fn m08_when_more_than_one_of_a_hundred_rows_differs_the_rolling_check_repa
 }
 
 #[tokio::test]
+async fn m08_while_the_source_is_empty_the_rolling_check_repairs_nothing() -> Result<()> {
+    let pair = Pair::with_schema(SOURCE, TARGET).await?;
+    let engine = filled(&pair).await?;
+    // As in a database that was swapped: no trigger has seen it.
+    pair.main
+        .execute("SET session_replication_role = replica; DELETE FROM spaces; RESET session_replication_role")
+        .await?;
+    let checks = start_checks(&engine, &[mirror()?.repaired(true)])?;
+    let noted = "SELECT count(*) || ' ' || max(looks) || ' ' || max(handed) FROM lfk.difference";
+    becomes(&pair.main, noted, &["7 1 0"]).await?;
+    for wanted in ["7 2 0", "7 3 0"] {
+        a_moment_passes(&pair.main).await?;
+        becomes(&pair.main, noted, &[wanted]).await?;
+    }
+    assert_eq!(pair.main.scalar::<i64>("SELECT count(*) FROM lfk.retry").await?, 0);
+    checks.shutdown().await;
+    Ok(())
+}
+
+#[tokio::test]
 async fn m07_a_rolling_check_that_was_killed_goes_on_where_it_was_in_another_process() -> Result<()> {
     let more = "; INSERT INTO spaces SELECT n, 'Space ' || n FROM generate_series(10, 50000) n; ANALYZE spaces";
     let pair = Pair::with_schema(&format!("{SOURCE}{more}"), TARGET).await?;
@@ -233,6 +253,23 @@ async fn m07_a_pass_before_the_mirror_is_filled_proves_nothing() -> Result<()> {
     let covered = "SELECT (oldest_unverified_at < pass_started_at)::text FROM lfk.mirror_check";
     assert_eq!(rows(&pair.main, covered).await?, ["true"]);
     assert_eq!(rows(&pair.main, NOTED).await?, Vec::<String>::new(), "what is not there yet is not missing");
+    Ok(())
+}
+
+#[tokio::test]
+async fn m07_what_was_proven_of_a_mirror_says_nothing_once_it_is_another_one() -> Result<()> {
+    let pair = Pair::with_schema(SOURCE, TARGET).await?;
+    let engine = filled(&pair).await?;
+    pair.ci.execute("UPDATE copies SET owner = 8 WHERE space_id = 1").await?;
+    let checks = start_checks(&engine, &[mirror()?])?;
+    pass_ends(&pair.main).await?;
+    checks.shutdown().await;
+    let known = "SELECT (SELECT count(*) FROM lfk.mirror_check) || ' ' || (SELECT count(*) FROM lfk.difference)";
+    engine.install().await?;
+    assert_eq!(rows(&pair.main, known).await?, ["1 1"], "nothing has changed");
+    let other = Mirror::new(NAME, "main:public.spaces(id)", "ci:public.copies(space_id)")?;
+    builder(&pair)?.mirrors([other]).build()?.install().await?;
+    assert_eq!(rows(&pair.main, known).await?, ["0 0"]);
     Ok(())
 }
 

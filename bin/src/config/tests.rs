@@ -215,7 +215,8 @@ fn a_mirror_is_read_with_columns_expressions_and_a_filter() {
 
 #[test]
 fn a_mirror_is_checked_within_a_day_unless_another_time_or_none_is_asked_for() {
-    let check = |rest: &str| read(&format!("{HEAD}{MIRROR}{rest}")).unwrap().mirrors[0].check.map(|time| time.as_secs());
+    let check =
+        |rest: &str| read(&format!("{HEAD}{MIRROR}{rest}")).unwrap().mirrors[0].check.map(|time| time.as_secs());
     assert_eq!(check(""), Some(86_400));
     assert_eq!(check("check = \"1h30m\""), Some(5_400));
     assert_eq!(check("check = \"off\""), None);

@@ -25,6 +25,8 @@ use crate::{Mirror, Order, Side};
 const TICK: Duration = Duration::from_secs(5);
 /// So long a walker is silent before another one takes over.
 const SILENCE: Duration = Duration::from_secs(30);
+/// How long keys in flight are waited for at the end of a pass: shorter than the silence after which another one takes over.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// What one statement of a pass takes: there is time.
 const TARGET: Duration = Duration::from_millis(100);
 /// A pass that is late rests three times as long as it works: a check may not starve the application.
@@ -201,6 +203,7 @@ impl Roller {
         let mut options = Options::default();
         options.resume = go_on;
         options.target = TARGET;
+        options.patience = PATIENCE;
         options.cancel = stop.clone();
         // Another name than that of the checks by hand.
         options.cursor = Some(Cursor::new(self.store.clone(), format!("rolling check: {}", self.mirror.name)));
@@ -222,17 +225,19 @@ impl Roller {
             let began = Instant::now();
             let read = pass.step().await?;
             self.note(&mut pass).await?;
+            if pass.walk.position.done {
+                // A position at the end would make whoever comes after a crash begin anew.
+                break;
+            }
             pass.save().await?;
             if pass.cursor.as_ref().is_some_and(Cursor::is_lost) {
                 return Ok(());
             }
-            if !pass.walk.position.done {
-                let gone = Duration::try_from_secs_f64(held.running.unwrap_or(0.0)).unwrap_or(time);
-                let rows_left = estimate - super::as_float(pass.state.read_rows);
-                let rest = rest(super::as_float(read), rows_left, time.saturating_sub(gone), began.elapsed());
-                if !self.wait(rest).await? {
-                    return Ok(());
-                }
+            let gone = Duration::try_from_secs_f64(held.running.unwrap_or(0.0)).unwrap_or(time);
+            let rows_left = estimate - super::as_float(pass.state.read_rows);
+            let rest = rest(super::as_float(read), rows_left, time.saturating_sub(gone), began.elapsed());
+            if !self.wait(rest).await? {
+                return Ok(());
             }
         }
         self.end(pass).await

@@ -58,6 +58,8 @@ pub const INSERT_DEFINITION: &str = include_str!("../../capture/insert_definitio
 pub const INSERT_CURSOR: &str = include_str!("../../capture/insert_cursor.sql");
 /// A changed definition has other children.
 pub const FORGET_SWEEPS: &str = include_str!("../../capture/forget_sweeps.sql");
+/// Forgets what checks have found.
+pub const FORGET_CHECKS: &str = include_str!("../../capture/forget_checks.sql");
 /// When a trailing cursor visits its keys.
 pub const SET_SETTLE: &str = include_str!("../../capture/set_settle.sql");
 /// Another definition under the same name.
