@@ -200,13 +200,15 @@ impl Roller {
 
     /// One pass over both tables, or the rest of one, spread over `time`.
     async fn pass(&mut self, time: Duration, go_on: bool, stop: &CancellationToken) -> Result<()> {
-        let mut options = Options::default();
-        options.resume = go_on;
-        options.target = TARGET;
-        options.patience = PATIENCE;
-        options.cancel = stop.clone();
-        // Another name than that of the checks by hand.
-        options.cursor = Some(Cursor::new(self.store.clone(), format!("rolling check: {}", self.mirror.name)));
+        let options = Options {
+            resume: go_on,
+            target: TARGET,
+            patience: PATIENCE,
+            cancel: stop.clone(),
+            // Another name than that of the checks by hand.
+            cursor: Some(Cursor::new(self.store.clone(), format!("rolling check: {}", self.mirror.name))),
+            ..Options::default()
+        };
         let mirror = self.mirror.clone();
         let Prepared { plan, state, mut cursor, estimate, resumed } =
             prepare(&mirror, &self.source, &self.target, &options).await?;
