@@ -239,6 +239,15 @@ pub struct DefinitionStatus {
     pub not_covered: i64,
     /// Size of the key log of the whole database.
     pub log_bytes: i64,
+    /// Of a mirror whose rolling check is on: no row was looked at longer ago than this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oldest_unverified_seconds: Option<f64>,
+    /// Of a mirror: when its last rolling pass came to the end of both tables.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_pass_seconds_ago: Option<f64>,
+    /// Of a mirror: rows proven to differ at two looks a moment apart, and not found equal since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirmed_differences: Option<i64>,
     /// What is the matter, as the stable names of the view `lfk.health`: `no_worker`, `stalled`, `quarantined` and so on.
     pub alerts: Vec<String>,
     /// `ok`, `held` (tried again by itself), `blocked` (a person has to act), or `stopped` (the kill switch).

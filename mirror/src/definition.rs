@@ -1,7 +1,12 @@
 //! Mirrors as they are declared. Pure: no database is asked.
 
+use std::time::Duration;
+
 use lfk_core::{Error, Relation, Result};
 use lfk_sql::{Expression, Ident};
+
+/// Within which time every row is looked at, unless a mirror says otherwise.
+const CHECK_WITHIN: Duration = Duration::from_secs(24 * 3600);
 
 /// Chosen columns of a source table, kept equal in a target table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +23,8 @@ pub struct Mirror {
     pub filter: Option<Expression>,
     /// Whether the daemon's own checks hand confirmed differences to the sync.
     pub repair: bool,
+    /// Within which time the daemon's own checks look at every row; nothing: they only look at what was synced a moment ago.
+    pub check: Option<Duration>,
 }
 
 /// A column of the target, and what stands in it.
@@ -51,7 +58,7 @@ impl Mirror {
             let message = format!("the key has {here} columns in the source and {there} in the target");
             return Err(Error::config(message).for_definition(&name));
         }
-        Ok(Self { name, source, target, columns: Vec::new(), filter: None, repair: false })
+        Ok(Self { name, source, target, columns: Vec::new(), filter: None, repair: false, check: Some(CHECK_WITHIN) })
     }
 
     /// Mirrors a column of the source.
@@ -96,6 +103,14 @@ impl Mirror {
     #[must_use]
     pub fn repaired(mut self, repair: bool) -> Self {
         self.repair = repair;
+        self
+    }
+
+    /// Within which time the daemon's own checks look at every row: 24 hours by default. `None` turns them off, but for the
+    /// second look at each key that was synced.
+    #[must_use]
+    pub fn checked_within(mut self, time: Option<Duration>) -> Self {
+        self.check = time;
         self
     }
 
@@ -178,6 +193,6 @@ mod tests {
         let third = mirror.clone().only_where("not archived").unwrap();
         assert_ne!(mirror.fingerprint(), other.fingerprint());
         assert_ne!(mirror.fingerprint(), third.fingerprint());
-        assert_eq!(mirror.fingerprint(), mirror.clone().repaired(true).fingerprint());
+        assert_eq!(mirror.fingerprint(), mirror.clone().repaired(true).checked_within(None).fingerprint());
     }
 }

@@ -8,7 +8,8 @@ mod plan;
 mod sync;
 
 pub use check::{
-    Confirmed, Cursor, Method, Options, Progress, Repaired, Report, Sample, Stopped, Tell, Unverifiable, check,
+    Checks, Confirmed, Cursor, Method, Options, Progress, Repaired, Report, Sample, Stopped, Tell, Unverifiable, check,
+    start_checks,
 };
 pub use columns::{Columns, Forms, Judged, KeyColumn, KeyKind, Order, Side, ValueColumn};
 pub use definition::{Column, Mirror, Value};

@@ -4,7 +4,7 @@
 --   The view reads its tables with the rights of its owner.
 -- Cost: a few index probes a definition. At most lfk.count_rows (a setting; 10000 unless it is set) rows of the log and as
 --   many keys set aside are counted for each; beyond them pending_is_lower_bound says that there are more.
--- Locks: ACCESS SHARE. Index: key_log_position, retry_due, retry_quarantined, retry's primary key. Repeat: replaced in
+-- Locks: ACCESS SHARE. Index: key_log_position, retry_due, retry_quarantined, the primary keys of retry and difference. Repeat: replaced in
 --   place, so that rights on it stay. A later version may only add columns behind the last.
 CREATE OR REPLACE VIEW lfk.health AS
 WITH here AS MATERIALIZED (
@@ -41,12 +41,14 @@ WITH here AS MATERIALIZED (
          s.done IS FALSE AS sweeping, s.looked_at AS sweep_looked_at,
          CASE WHEN d.state = 'active' THEN t.oldest_at END AS trailing_unread_at, b.settle,
          least(u.oldest_at, t.oldest_at) AS held_since,
-         w.live, w.seen_at, g.gaps, l.bytes
+         w.live, w.seen_at, g.gaps, l.bytes, d.state_changed_at,
+         m.every, CASE WHEN m.every IS NOT NULL THEN m.oldest_unverified_at END AS oldest_unverified_at, m.pass_finished_at, p.confirmed
     FROM lfk.definition d
     JOIN lfk.cursor c ON c.consumer = d.name
     -- By its name and not by its settle: a planner without statistics then knows that there is one.
     LEFT JOIN lfk.cursor b ON b.consumer = d.name || '~trailing'
     LEFT JOIN lfk.sweep s ON s.consumer = c.consumer
+    LEFT JOIN lfk.mirror_check m ON m.mirror = d.name
    CROSS JOIN here h CROSS JOIN log l CROSS JOIN worker w
    CROSS JOIN LATERAL lfk.unread(c.consumer, h.count_rows) u
     LEFT JOIN LATERAL lfk.unread(b.consumer, 1) t ON b.consumer IS NOT NULL
@@ -65,6 +67,10 @@ WITH here AS MATERIALIZED (
      SELECT (SELECT count(*) FROM lfk.covered v WHERE v.table_id = d.table_id AND v.outcome <> 'covered')
           + (SELECT count(*) FROM lfk.tracked y WHERE y.table_id = d.table_id
                 AND NOT EXISTS (SELECT FROM pg_catalog.pg_class z WHERE z.oid = y.relation)) AS gaps) g
+   -- A proof that was repeated: one alone may be of a key that the sync repairs by itself.
+   CROSS JOIN LATERAL (
+     SELECT CASE WHEN d.kind = 'mirror' THEN count(*) END AS confirmed
+       FROM (SELECT FROM lfk.difference x WHERE x.mirror = d.name AND x.looks > 1 LIMIT h.count_rows) x) p
 ), judged AS (
   SELECT f.*, h.now - f.seen_at AS unseen, h.now - f.moved_at AS still, h.now - f.noted_at AS noted,
          -- How long something has waited that a worker could do.
@@ -72,7 +78,7 @@ WITH here AS MATERIALIZED (
               ELSE h.now - least(f.log_unread_at, CASE WHEN f.state = 'active' THEN f.due_at END) END AS waits,
          CASE WHEN f.state IN ('active', 'canary', 'paused') THEN h.now - f.held_since END AS holds,
          greatest(h.now - f.trailing_unread_at - f.settle, interval '0') AS trails,
-         h.now - f.log_oldest_at AS log_age
+         h.now - f.log_oldest_at AS log_age, h.now - f.oldest_unverified_at AS unverified
     FROM facts f CROSS JOIN here h
 )
 SELECT j.name, j.state, j.condition, j.note, j.stopped,
@@ -101,11 +107,19 @@ SELECT j.name, j.state, j.condition, j.note, j.stopped,
          CASE WHEN j.trails > h.trailing AND NOT j.stopped THEN 'trailing_late' END,
          CASE WHEN j.holds > h.holding THEN 'held_by_cursor' END,
          CASE WHEN j.log_age > h.log_age THEN 'log_too_old' END,
-         CASE WHEN j.bytes > h.log_bytes THEN 'log_too_large' END
-       ], NULL) AS alert
+         CASE WHEN j.bytes > h.log_bytes THEN 'log_too_large' END,
+         CASE WHEN j.confirmed > 0 AND j.state = 'active' THEN 'differences' END,
+         -- Passes are made twice as often as asked for, so this is at least three of them.
+         CASE WHEN j.state = 'active' AND NOT j.stopped AND least(j.unverified, h.now - j.state_changed_at) > 2 * j.every THEN 'unverified' END
+       ], NULL) AS alert,
+       extract(epoch FROM j.unverified)::float8 AS oldest_unverified_seconds,
+       extract(epoch FROM h.now - j.pass_finished_at)::float8 AS last_pass_seconds_ago,
+       j.confirmed AS confirmed_differences
   FROM judged j CROSS JOIN here h;
 COMMENT ON VIEW lfk.health IS 'How every loose foreign key of this database stands, and what is the matter (alert).';
-COMMENT ON COLUMN lfk.health.alert IS 'no_worker, stalled, blocked, held, stopped, quarantined, not_covered, sweep_needed, sweeping, trailing_late, held_by_cursor, log_too_old, log_too_large; empty when all is well.';
+COMMENT ON COLUMN lfk.health.alert IS 'no_worker, stalled, blocked, held, stopped, quarantined, not_covered, sweep_needed, sweeping, trailing_late, held_by_cursor, log_too_old, log_too_large, differences, unverified; empty when all is well.';
 COMMENT ON COLUMN lfk.health.pending_keys IS 'Keys in the log and keys set aside that are still to be done, without those in quarantine.';
 COMMENT ON COLUMN lfk.health.rows_affected_total IS 'Child rows deleted or changed; leaves out what a killed worker did in its last second.';
+COMMENT ON COLUMN lfk.health.oldest_unverified_seconds IS 'Of a mirror: no row was looked at longer ago than this by its rolling check.';
+COMMENT ON COLUMN lfk.health.confirmed_differences IS 'Of a mirror: rows proven to differ at two looks a moment apart; at most lfk.count_rows are counted.';
 COMMENT ON COLUMN lfk.health.log_bytes IS 'The key log of the whole database.';

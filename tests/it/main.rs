@@ -16,6 +16,7 @@ mod check_find;
 mod check_lag;
 mod check_repair;
 mod check_resume;
+mod check_rolling;
 mod check_stress;
 mod check_support;
 mod check_traps;

@@ -50,6 +50,8 @@ struct ReadMirror {
     #[serde(rename = "where")]
     filter: Option<String>,
     repair: bool,
+    /// Within how many seconds every row is looked at; null where that is off.
+    check_seconds: Option<f64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -101,6 +103,7 @@ fn mirror(mirror: &Mirror) -> ReadMirror {
         columns: mirror.columns.iter().map(|c| c.target.as_str().to_owned()).collect(),
         filter: mirror.filter.as_ref().map(|sql| sql.as_str().to_owned()),
         repair: mirror.repair,
+        check_seconds: mirror.check.map(|time| time.as_secs_f64()),
     }
 }
 

@@ -31,6 +31,7 @@ pub(super) async fn run(context: &Context, mut signals: Signals) -> Outcome {
         }
     }
     let mut handle = engine.start();
+    let mut checks = lfk_mirror::start_checks(engine, &context.mirrors)?;
     tracing::info!(
         definitions = engine.definitions().len(),
         databases = engine.databases().len(),
@@ -40,10 +41,12 @@ pub(super) async fn run(context: &Context, mut signals: Signals) -> Outcome {
     let signal = tokio::select! {
         signal = signals.next() => signal,
         error = handle.died() => return Err(Failure::from(error)),
+        error = checks.died() => return Err(Failure::from(error)),
     };
     tracing::info!("{signal}: stopping between batches; a second signal stops at once");
+    let shutdown = async { tokio::join!(checks.shutdown(), handle.shutdown()).1 };
     tokio::select! {
-        stopped = tokio::time::timeout(GRACE, handle.shutdown()) => match stopped {
+        stopped = tokio::time::timeout(GRACE, shutdown) => match stopped {
             Ok(stopped) => stopped?,
             Err(_) => {
                 let message = format!("the engine did not stop within {} s", GRACE.as_secs());

@@ -41,6 +41,7 @@ fn text(status: &Status) -> String {
     let headers =
         ["NAME", "STATE", ">PENDING", ">OLDEST", ">KEYS/S", ">ROWS", ">RETRIES", ">QUARANTINED", "ALERT", "NOTE"];
     let mut text = output::table(&headers, all(status).map(row).collect());
+    text.push_str(&checks(&status.mirrors));
     if status.workers.is_empty() {
         text.push_str("\nno worker reads the key logs\n");
     } else {
@@ -62,6 +63,27 @@ fn text(status: &Status) -> String {
         text.push_str(&output::table(&headers, rows.collect()));
     }
     text
+}
+
+/// How far the equality of mirrors is proven; nothing where no rolling check has ever been.
+fn checks(mirrors: &[DefinitionStatus]) -> String {
+    let checked = |m: &&DefinitionStatus| {
+        m.oldest_unverified_seconds.is_some() || m.confirmed_differences.is_some_and(|keys| keys > 0)
+    };
+    let rows: Vec<Vec<String>> = mirrors
+        .iter()
+        .filter(checked)
+        .map(|m| {
+            let age = |seconds: Option<f64>| seconds.map_or_else(|| "-".to_owned(), output::age);
+            let pass = m.last_pass_seconds_ago.map_or_else(|| "-".to_owned(), |s| format!("{} ago", output::age(s)));
+            let differ = output::count(m.confirmed_differences.unwrap_or(0));
+            vec![m.name.clone(), age(m.oldest_unverified_seconds), pass, differ]
+        })
+        .collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    format!("\n{}", output::table(&["MIRROR", ">OLDEST LOOK", ">LAST PASS", ">DIFFER"], rows))
 }
 
 /// Loose foreign keys, then mirrors.

@@ -1,16 +1,21 @@
 //! `[[mirror]]`.
 
+use std::time::Duration;
+
 use lfk_core::Relation;
 use lfk_mirror::Mirror;
 use lfk_sql::Ident;
 use toml::de::DeValue;
 
+use crate::cli;
 use crate::config::definition::name;
 use crate::config::document::{Located, Section, kind_of};
 use crate::config::problem::Problems;
 use crate::suggest;
 
-const KEYS: [&str; 8] = ["name", "source", "target", "key", "columns", "expressions", "where", "repair"];
+const KEYS: [&str; 9] = ["name", "source", "target", "key", "columns", "expressions", "where", "repair", "check"];
+/// A pass may not be asked for more often: it reads both tables.
+const SHORTEST_CHECK: Duration = Duration::from_secs(60);
 const REMEDY: &str = "write [[mirror]] in double brackets for each of them";
 
 /// Every mirror of the file that could be read. `taken`: names of loose foreign keys.
@@ -53,10 +58,14 @@ fn one(section: &Section<'_>, databases: &[&str], problems: &mut Problems<'_>) -
     let expressions = pairs(section, "expressions", problems);
     let filter = section.string("where", problems);
     let repair = section.flag("repair", problems);
+    let check = check(section, problems);
     let (source, target, name) = (source?, target?, name?);
     let name = name.unwrap_or_else(|| target.0.table.table.as_str().to_owned());
     let mut mirror = match Mirror::new(name, &source.0.to_string(), &target.0.to_string()) {
-        Ok(mirror) => mirror.repaired(repair),
+        Ok(mirror) => match check {
+            Some(time) => mirror.repaired(repair).checked_within(time),
+            None => mirror.repaired(repair),
+        },
         Err(error) => {
             problems.add(target.1.span, error.message, error.hint);
             return None;
@@ -72,6 +81,24 @@ fn one(section: &Section<'_>, databases: &[&str], problems: &mut Problems<'_>) -
         mirror = added(mirror, |m| m.only_where(&sql.text), &sql, problems);
     }
     Some(mirror)
+}
+
+/// `check`: within which time every row is looked at, or nothing where that is off. Nothing at all: it is not there.
+fn check(section: &Section<'_>, problems: &mut Problems<'_>) -> Option<Option<Duration>> {
+    let said = section.string("check", problems)?;
+    if said.text == "off" {
+        return Some(None);
+    }
+    match cli::duration(&said.text) {
+        Ok(time) if time >= SHORTEST_CHECK => Some(Some(time)),
+        _ => {
+            let message = "`check` is no time from one minute on".to_owned();
+            let hint =
+                "write the time within which every row is looked at, such as check = \"24h\", or check = \"off\"";
+            problems.add(said.span, message, Some(hint.to_owned()));
+            None
+        }
+    }
 }
 
 /// The mirror with something more, or as it was where that is a mistake.

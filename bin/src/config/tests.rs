@@ -214,6 +214,15 @@ fn a_mirror_is_read_with_columns_expressions_and_a_filter() {
 }
 
 #[test]
+fn a_mirror_is_checked_within_a_day_unless_another_time_or_none_is_asked_for() {
+    let check =
+        |rest: &str| read(&format!("{HEAD}{MIRROR}{rest}")).unwrap().mirrors[0].check.map(|time| time.as_secs());
+    assert_eq!(check(""), Some(86_400));
+    assert_eq!(check("check = \"1h30m\""), Some(5_400));
+    assert_eq!(check("check = \"off\""), None);
+}
+
+#[test]
 fn what_is_wrong_with_a_mirror_is_said_with_its_place() {
     for (rest, place, words) in [
         ("colums = { path = \"path\" }", "10:1", vec!["unknown key `colums`", "columns"]),
@@ -221,6 +230,9 @@ fn what_is_wrong_with_a_mirror_is_said_with_its_place() {
         ("columns = { path = \"space_id\" }", "10:13", vec!["declared twice"]),
         ("where = \"a) OR (b\"", "10:9", vec!["parenthesis"]),
         ("repair = 1", "10:10", vec!["not true or false"]),
+        ("check = \"59s\"", "10:9", vec!["one minute", "off"]),
+        ("check = \"daily\"", "10:9", vec!["one minute", "24h"]),
+        ("check = false", "10:9", vec!["not a text"]),
     ] {
         assert_says(&one(&format!("{MIRROR}{rest}")), place, &words);
     }

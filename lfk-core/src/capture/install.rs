@@ -366,6 +366,7 @@ impl Site<'_> {
             .map_err(error)?;
         tx.query(statements::FORGET_RETRIES).bind(&d.name).execute(tx.conn()).await.map_err(error)?;
         tx.query(statements::FORGET_SWEEPS).bind(&d.name).execute(tx.conn()).await.map_err(error)?;
+        tx.query(statements::FORGET_CHECKS).bind(&d.name).execute(tx.conn()).await.map_err(error)?;
         tx.query(statements::RESTART_CURSORS).bind(&d.name).execute(tx.conn()).await.map_err(error)?;
         if known.table_id != table_id {
             // The same table under another number: its key was renamed, or it was made anew. Deletes in between were

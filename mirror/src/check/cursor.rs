@@ -103,6 +103,11 @@ impl Cursor {
         Ok(())
     }
 
+    /// Whether somebody else has written under this name since.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost
+    }
+
     /// The pass has ended.
     ///
     /// # Errors

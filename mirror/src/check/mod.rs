@@ -7,8 +7,10 @@
 mod cursor;
 mod ends;
 mod guard;
+mod noted;
 mod repair;
 mod report;
+mod rolling;
 mod sandwich;
 mod shapes;
 mod suspects;
@@ -24,12 +26,14 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::cursor::Cursor;
 use self::cursor::{State, schema_number};
-use self::ends::Ends;
+pub(crate) use self::ends::Ends;
 use self::guard::{Alarm, Identities};
 pub use self::report::{Confirmed, Progress, Repaired, Report, Sample, Stopped, Unverifiable};
+pub use self::rolling::{Checks, start_checks};
 pub use self::sandwich::{Probe, Sandwich, Seen, Verdict, Verdicts};
 use self::suspects::Suspects;
 use self::walk::Walk;
+pub(crate) use self::{noted::Noted, sandwich::verify};
 use crate::{Columns, Mirror};
 
 /// How often a position is kept.
@@ -154,6 +158,29 @@ impl Plan<'_> {
 /// cursor store cannot be reached.
 pub async fn check(mirror: &Mirror, source: &Database, target: &Database, options: &Options) -> Result<Report> {
     let begun = Instant::now();
+    let Prepared { plan, state, cursor, estimate, .. } = prepare(mirror, source, target, options).await?;
+    let mut pass = Pass::new(&plan, state, cursor, begun, estimate);
+    pass.walk().await?;
+    pass.finish().await
+}
+
+/// A pass that can be begun, or gone on with.
+struct Prepared<'a> {
+    plan: Plan<'a>,
+    state: State,
+    cursor: Option<Cursor>,
+    estimate: f64,
+    /// Whether it goes on with what was stored.
+    resumed: bool,
+}
+
+async fn prepare<'a>(
+    mirror: &'a Mirror,
+    source: &Database,
+    target: &Database,
+    options: &'a Options,
+) -> Result<Prepared<'a>> {
+    let deadline = options.timeout.map(|timeout| Instant::now() + timeout);
     let (identities, estimate) = guard::identities(mirror, source, target).await?;
     let columns = load(mirror, source, target).await?;
     let schema = schema_number(&columns.fingerprint);
@@ -162,13 +189,10 @@ pub async fn check(mirror: &Mirror, source: &Database, target: &Database, option
         Some(cursor) => cursor.load(schema).await?.filter(|state| options.resume && !state.position.done),
         None => None,
     };
+    let resumed = stored.is_some();
     let state = stored.unwrap_or_else(|| State { seed: rand::random(), schema, ..State::default() });
     let ends = Ends::new(source, target, columns, state.seed).await?;
-    let deadline = options.timeout.map(|timeout| begun + timeout);
-    let plan = Plan { mirror, ends, identities, options, deadline };
-    let mut pass = Pass::new(&plan, state, cursor, begun, estimate);
-    pass.walk().await?;
-    pass.finish().await
+    Ok(Prepared { plan: Plan { mirror, ends, identities, options, deadline }, state, cursor, estimate, resumed })
 }
 
 async fn load(mirror: &Mirror, source: &Database, target: &Database) -> Result<Columns> {
@@ -212,27 +236,38 @@ impl<'a> Pass<'a> {
 
     /// Until the end of both tables, or until the time is over.
     async fn walk(&mut self) -> Result<()> {
-        let open: Vec<Key> = self.before.open.iter().cloned().map(Key).collect();
-        self.suspects.look(&self.plan.ends, self.plan.consumer(), open).await?;
+        self.open().await?;
         while !self.walk.position.done && !self.plan.is_over() {
-            let chunk = self.walk.next().await?;
-            let confirmed = self.suspects.confirmed.total();
-            self.suspects.look(&self.plan.ends, self.plan.consumer(), chunk.suspects).await?;
-            self.alarm.chunk(chunk.rows, self.suspects.confirmed.total() - confirmed);
-            self.state.checked_rows += chunk.rows;
-            self.state.read_rows += chunk.read;
-            self.state.chunks += 1;
-            self.state.position.clone_from(&self.walk.position);
-            if !self.suspects.is_settled() && self.looked.elapsed() >= LOOK_AGAIN_EVERY {
-                self.suspects.look_again(&self.plan.ends, self.plan.consumer()).await?;
-                self.looked = Instant::now();
-            }
+            self.step().await?;
             if self.saved.elapsed() >= SAVE_EVERY {
                 self.save().await?;
             }
             self.tell();
         }
         Ok(())
+    }
+
+    /// Looks at what an earlier part of the pass has left for another look.
+    async fn open(&mut self) -> Result<()> {
+        let open: Vec<Key> = self.before.open.iter().cloned().map(Key).collect();
+        self.suspects.look(&self.plan.ends, self.plan.consumer(), open).await
+    }
+
+    /// Compares the next chunk. Answers the source rows that were read.
+    async fn step(&mut self) -> Result<i64> {
+        let chunk = self.walk.next().await?;
+        let confirmed = self.suspects.confirmed.total();
+        self.suspects.look(&self.plan.ends, self.plan.consumer(), chunk.suspects).await?;
+        self.alarm.chunk(chunk.rows, self.suspects.confirmed.total() - confirmed);
+        self.state.checked_rows += chunk.rows;
+        self.state.read_rows += chunk.read;
+        self.state.chunks += 1;
+        self.state.position.clone_from(&self.walk.position);
+        if !self.suspects.is_settled() && self.looked.elapsed() >= LOOK_AGAIN_EVERY {
+            self.suspects.look_again(&self.plan.ends, self.plan.consumer()).await?;
+            self.looked = Instant::now();
+        }
+        Ok(chunk.read)
     }
 
     async fn finish(mut self) -> Result<Report> {

@@ -147,12 +147,7 @@ pub struct Sample {
 
 impl Sample {
     pub(crate) fn new(key: &Key, verdict: Verdict) -> Option<Self> {
-        let class = match verdict {
-            Verdict::Missing => "missing",
-            Verdict::Different => "different",
-            Verdict::Extra => "extra",
-            _ => return None,
-        };
+        let class = verdict.class()?;
         Some(Self { key: key.0.clone(), class })
     }
 }

@@ -65,7 +65,17 @@ impl Verdict {
     /// Whether it is a proven difference.
     #[must_use]
     pub fn is_confirmed(self) -> bool {
-        matches!(self, Self::Missing | Self::Different | Self::Extra)
+        self.class().is_some()
+    }
+
+    /// `missing`, `different` or `extra`; nothing unless it is a proven difference.
+    pub(crate) fn class(self) -> Option<&'static str> {
+        match self {
+            Self::Missing => Some("missing"),
+            Self::Different => Some("different"),
+            Self::Extra => Some("extra"),
+            _ => None,
+        }
     }
 }
 

@@ -13,6 +13,7 @@ mod fill;
 mod source;
 mod statements;
 mod target;
+mod verify;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use lfk_core::{Database, Error, Result, State};
 use self::bisect::{After, Piece};
 use self::statements::Statements;
 use self::target::Writer;
+use self::verify::Verifier;
 use crate::columns::Columns;
 use crate::{Mirror, plan};
 
@@ -80,11 +82,15 @@ impl Definition for Synced {
         state: State,
     ) -> BoxFuture<'a, Result<Box<dyn Converge + 'a>>> {
         async move {
-            if state != State::Active || turn.lane() == Lane::Trailing {
+            if state != State::Active {
                 return Ok(Box::new(Onlooker { width: self.mirror.source.columns.len() }) as Box<dyn Converge + 'a>);
             }
             let paired = turn.verify(lease).await?;
             let columns = columns_of(&self.mirror, turn.home(), turn.away()).await?;
+            if turn.lane() == Lane::Trailing {
+                let verifier = Verifier::new(turn, &self.mirror.name, columns).await?;
+                return Ok(Box::new(verifier) as Box<dyn Converge + 'a>);
+            }
             let sql = Statements::new(&columns);
             let (mirror, source_identity) = (self.mirror.name.as_str(), paired.home_identity);
             let sync = Keeper { writer: Writer { turn, lease, mirror, source_identity, sql } };

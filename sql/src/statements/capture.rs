@@ -9,6 +9,7 @@ pub const SCHEMA: &[&str] = &[
     include_str!("../../schema/030_definitions.sql"),
     include_str!("../../schema/031_audit.sql"),
     include_str!("../../schema/032_position.sql"),
+    include_str!("../../schema/033_mirror_check.sql"),
     include_str!("../../schema/040_capture_body.sql"),
     include_str!("../../schema/041_track.sql"),
     include_str!("../../schema/042_tree.sql"),
@@ -57,6 +58,8 @@ pub const INSERT_DEFINITION: &str = include_str!("../../capture/insert_definitio
 pub const INSERT_CURSOR: &str = include_str!("../../capture/insert_cursor.sql");
 /// A changed definition has other children.
 pub const FORGET_SWEEPS: &str = include_str!("../../capture/forget_sweeps.sql");
+/// Forgets what checks have found.
+pub const FORGET_CHECKS: &str = include_str!("../../capture/forget_checks.sql");
 /// When a trailing cursor visits its keys.
 pub const SET_SETTLE: &str = include_str!("../../capture/set_settle.sql");
 /// Another definition under the same name.

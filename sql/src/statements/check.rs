@@ -42,6 +42,26 @@ pub const CHECK_READ_TARGET_IDENTITY: &str = include_str!("../../check/read_targ
 pub const CHECK_HAND_OVER: &str = include_str!("../../check/hand_over.sql");
 /// Keys that still wait for the sync.
 pub const CHECK_COUNT_HANDED: &str = include_str!("../../check/count_handed.sql");
+/// Says who walks through a mirror.
+pub const CHECK_HOLD: &str = include_str!("../../check/hold_check.sql");
+/// Lets another one walk.
+pub const CHECK_LEAVE: &str = include_str!("../../check/leave_check.sql");
+/// A pass begins.
+pub const CHECK_BEGIN_PASS: &str = include_str!("../../check/begin_pass.sql");
+/// A pass has ended.
+pub const CHECK_END_PASS: &str = include_str!("../../check/end_pass.sql");
+/// What the second look at synced keys has found.
+pub const CHECK_COUNT_RECENT: &str = include_str!("../../check/count_recent.sql");
+/// Notes proven differences.
+pub const CHECK_NOTE_DIFFERENCES: &str = include_str!("../../check/note_differences.sql");
+/// Noted differences to be looked at again.
+pub const CHECK_DUE_DIFFERENCES: &str = include_str!("../../check/due_differences.sql");
+/// Forgets differences.
+pub const CHECK_CLEAR_DIFFERENCES: &str = include_str!("../../check/clear_differences.sql");
+/// Differences were handed to the sync.
+pub const CHECK_NOTE_HANDED: &str = include_str!("../../check/note_handed.sql");
+/// How many differences are noted.
+pub const CHECK_COUNT_DIFFERENCES: &str = include_str!("../../check/count_differences.sql");
 
 /// Fragments that fit into the holes of these statements.
 pub mod check_fragment {
