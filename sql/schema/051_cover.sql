@@ -90,7 +90,8 @@ BEGIN
         RETURN QUERY SELECT r.name, found_outcome, found_detail;
       END IF;
       IF r.known IS DISTINCT FROM found_outcome THEN
-        mark := mark OR r.known IS NOT NULL OR found_outcome <> 'covered';
+        -- The source of a mirror may have got rows with a new part, or in its first minute, that no trigger has seen.
+        mark := mark OR r.known IS NOT NULL OR found_outcome <> 'covered' OR t.mirror IS NOT NULL;
         INSERT INTO lfk.covered AS c (table_id, relation, name, outcome) VALUES (t.table_id, r.relation, r.name, found_outcome)
         ON CONFLICT (table_id, relation) DO UPDATE SET name = excluded.name, outcome = excluded.outcome, noted_at = clock_timestamp();
       END IF;

@@ -25,7 +25,7 @@ impl Turn<'_> {
         keys: Vec<Key>,
         pace: &mut Pace,
     ) -> Result<Tally> {
-        if !found.quarantine {
+        if !found.quarantine || !doer.settles_keys() {
             return doer.converge(keys.into(), pace).await;
         }
         let tally = doer.converge(keys.clone().into(), pace).await?;

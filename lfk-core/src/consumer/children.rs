@@ -116,10 +116,10 @@ impl Converge for Children<'_> {
         async move { self.cleaner(pace, batch.denied_before).converge(batch.keys).await }.boxed()
     }
 
-    fn sweep<'b>(&'b self, is_over: &'b (dyn Fn() -> bool + Send + Sync)) -> BoxFuture<'b, Result<SweepEnd>> {
+    fn sweep<'b>(&'b self, is_over: &'b (dyn Fn() -> bool + Send + Sync)) -> BoxFuture<'b, Result<(SweepEnd, u64)>> {
         let Turn { away, points, .. } = self.turn;
         let sweep = Sweep { definition: self.definition, lease: self.lease, shape: &self.shape, away, points };
-        async move { sweep.run(is_over).await }.boxed()
+        async move { sweep.run(is_over).await.map(|end| (end, 0)) }.boxed()
     }
 
     fn spare<'b>(&'b self, pace: &'b mut Pace, share: Duration) -> BoxFuture<'b, Result<u64>> {

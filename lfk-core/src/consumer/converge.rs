@@ -40,16 +40,22 @@ pub trait Converge: Send + Sync {
     /// stays, and the batch is repeated later.
     fn converge<'b>(&'b self, batch: Batch, pace: &'b mut Pace) -> BoxFuture<'b, Result<Tally>>;
 
+    /// Whether keys that were not set aside are done, so that they may leave quarantine. Not where they were only looked at.
+    fn settles_keys(&self) -> bool {
+        true
+    }
+
     /// Whether markers are passed over: another consumer of the definition does what they ask for.
     fn skips_markers(&self) -> bool {
         false
     }
 
-    /// Does what a marker asks for, whose keys nobody knows, until the end or until `is_over`.
+    /// Does what a marker asks for, whose keys nobody knows, until the end or until `is_over`. Answers the rows that were
+    /// changed, too.
     ///
     /// # Errors
     /// As [`Converge::converge`]; the position is stored.
-    fn sweep<'b>(&'b self, is_over: &'b (dyn Fn() -> bool + Send + Sync)) -> BoxFuture<'b, Result<SweepEnd>>;
+    fn sweep<'b>(&'b self, is_over: &'b (dyn Fn() -> bool + Send + Sync)) -> BoxFuture<'b, Result<(SweepEnd, u64)>>;
 
     /// Work that is not in the log, a share of the turn at most. Answers the rows that were changed; keys that could not be
     /// done are set aside by then.

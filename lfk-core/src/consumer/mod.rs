@@ -282,7 +282,9 @@ impl Turn<'_> {
                     self.advance(lease, done, &mut progress, advanced).await?;
                     advanced = Instant::now();
                     if !doer.skips_markers() && !sweep::is_swept(lease, marker).await? {
-                        if doer.sweep(&|| self.is_over(began)).await? == SweepEnd::Interrupted {
+                        let (end, rows) = doer.sweep(&|| self.is_over(began)).await?;
+                        effort.rows += rows;
+                        if end == SweepEnd::Interrupted {
                             return Ok(WindowEnd::Interrupted);
                         }
                         continue;

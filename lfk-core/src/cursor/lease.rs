@@ -110,7 +110,10 @@ impl Lease {
     }
 
     /// What the definition may do now, as its row says. Read before every batch.
-    pub(crate) async fn guard(&self, tx: &mut Tx) -> Result<State> {
+    ///
+    /// # Errors
+    /// Lease lost, or a database that fails.
+    pub async fn guard(&self, tx: &mut Tx) -> Result<State> {
         self.check()?;
         let row = tx
             .query(statements::GUARD)

@@ -1,6 +1,6 @@
 //! Whether a leaf of the child's tree has an index that finds the children of a key.
 
-use lfk_sql::Ident;
+use lfk_sql::{Ident, TableName};
 
 use super::catalog::{End, Index, Member};
 use super::finding::{column_list, some_of, table_text};
@@ -129,7 +129,7 @@ impl<'a> Search<'a> {
     fn remedy(&self, table: &Member, worth: &Worth) -> String {
         match worth {
             Worth::Invalid(index) => format!("REINDEX INDEX CONCURRENTLY {index};"),
-            _ => format!("CREATE INDEX CONCURRENTLY ON {} ({});", table_text(&table.name), column_list(self.keys)),
+            _ => missing_index(&table.name, self.keys),
         }
     }
 }
@@ -205,4 +205,9 @@ impl Groups {
     fn finding(self, make: impl FnOnce(String) -> Finding) -> Option<Finding> {
         (!self.tables.is_empty()).then(|| make(some_of(&self.tables)).remedies(self.remedies))
     }
+}
+
+/// The statement that makes an index on these columns.
+pub(crate) fn missing_index(table: &TableName, columns: &[Ident]) -> String {
+    format!("CREATE INDEX CONCURRENTLY ON {} ({});", table_text(table), column_list(columns))
 }

@@ -23,6 +23,7 @@ use lfk_sql::Ident;
 
 use self::catalog::End;
 pub(crate) use self::finding::table_text;
+pub(crate) use self::index::missing_index;
 use self::judge_child::Unreadable;
 use crate::database::Database;
 use crate::declaration::{Declaration, Definition};

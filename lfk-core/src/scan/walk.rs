@@ -14,7 +14,7 @@ use crate::clean::{Access, RowKey, Shape, Surveyor};
 use crate::database::{Database, Purpose};
 use crate::error::{Error, Result};
 use crate::key::Key;
-use crate::plan::{Leaf, table_text};
+use crate::plan::{Leaf, missing_index, table_text};
 
 /// A table without any key that is no larger than this is read at once.
 const SMALL: i64 = 8 * 1024 * 1024;
@@ -125,10 +125,9 @@ fn row_key(columns: Option<Vec<String>>, types: Option<Vec<String>>) -> Option<R
 
 fn no_way(leaf: &TableName, shape: &Shape, away: &Database) -> Error {
     let table = table_text(leaf);
-    let columns: Vec<String> = shape.child_columns().iter().map(ToString::to_string).collect();
     Error::refused(format!("{table} has neither an index on the child columns nor a key of its own"))
         .in_database(away.name())
-        .with_hint(format!("CREATE INDEX CONCURRENTLY ON {table} ({});", columns.join(", ")))
+        .with_hint(missing_index(leaf, shape.child_columns()))
 }
 
 impl Walker<'_> {

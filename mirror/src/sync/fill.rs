@@ -8,7 +8,7 @@
 use std::time::Instant;
 
 use lfk_core::Result;
-use lfk_core::parts::{Key, Point, Purpose, SweepEnd, Tally};
+use lfk_core::parts::{Class, Key, Point, Purpose, SweepEnd, Tally, classify};
 use lfk_sql::statements;
 use sqlx::Row as _;
 
@@ -18,6 +18,8 @@ use super::{Batch, Keeper};
 
 /// Rows of a page.
 const PAGE_ROWS: i64 = 2_000;
+/// Keys of a page whose rows could not be read at once.
+const PAGE_KEYS: i64 = 200;
 
 /// Where a fill is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,6 +27,8 @@ struct Place {
     /// 0 while the source is read, 1 while the target is.
     part: i32,
     behind: Option<Key>,
+    /// Which fill it is: what had been committed when it was asked for.
+    covers: String,
 }
 
 /// What one page came to.
@@ -60,11 +64,17 @@ pub(super) async fn go_on(sync: &Keeper<'_>, is_over: &(dyn Fn() -> bool + Send 
             sync.writer.turn.keep(sync.writer.lease, Vec::new(), page.tally, began).await?;
         }
         let next = match (page.is_last, place.part) {
-            (true, 0) => Place { part: 1, behind: None },
-            _ => Place { part: place.part, behind: page.keys.last().cloned().or(place.behind) },
+            (true, 0) => Place { part: 1, behind: None, ..place.clone() },
+            _ => Place { behind: page.keys.last().cloned().or(place.behind.clone()), ..place.clone() },
         };
         let done = page.is_last && place.part != 0;
-        store_place(&sync.writer, &next, looked_at, written, done).await?;
+        let stored = store_place(&sync.writer, &next, looked_at, written, done).await?;
+        if !stored {
+            // Somebody asked for another fill meanwhile: this page stands for nothing.
+            let Some(anew) = read_place(&sync.writer).await? else { return Ok((SweepEnd::Done, rows)) };
+            place = anew;
+            continue;
+        }
         if done {
             return Ok((SweepEnd::Done, rows));
         }
@@ -80,7 +90,11 @@ pub(super) async fn go_on(sync: &Keeper<'_>, is_over: &(dyn Fn() -> bool + Send 
 async fn fill_page(sync: &Keeper<'_>, place: &Place) -> Result<Page> {
     let Writer { turn, sql, .. } = &sync.writer;
     turn.limiter().statement(turn.stop()).await;
-    let present = source::next(turn.home(), sql, place.behind.as_ref(), PAGE_ROWS).await?;
+    let present = match source::next(turn.home(), sql, place.behind.as_ref(), PAGE_ROWS).await {
+        Ok(present) => present,
+        Err(error) if matches!(classify(&error), Class::Slow | Class::Poison) => return key_page(sync, place).await,
+        Err(error) => return Err(error),
+    };
     let is_last = i64::try_from(present.len()).is_ok_and(|rows| rows < PAGE_ROWS);
     let keys: Vec<Key> = present.iter().map(|row| row.key.clone()).collect();
     if keys.is_empty() {
@@ -96,6 +110,15 @@ async fn fill_page(sync: &Keeper<'_>, place: &Place) -> Result<Page> {
             _ => sync.converge(Batch::from(keys.clone())).await?,
         },
     };
+    Ok(Page { keys, tally, is_last })
+}
+
+/// Keys of the source, converged one batch after another: a row that cannot be read, or takes too long, is found among them.
+async fn key_page(sync: &Keeper<'_>, place: &Place) -> Result<Page> {
+    let Writer { turn, sql, .. } = &sync.writer;
+    let keys = source::next_keys(turn.home(), sql, place.behind.as_ref(), PAGE_KEYS).await?;
+    let is_last = i64::try_from(keys.len()).is_ok_and(|rows| rows < PAGE_KEYS);
+    let tally = if keys.is_empty() { Tally::default() } else { sync.converge(Batch::from(keys.clone())).await? };
     Ok(Page { keys, tally, is_last })
 }
 
@@ -129,22 +152,30 @@ async fn read_place(writer: &Writer<'_>) -> Result<Option<Place>> {
         .map_err(|e| home.error(e))?;
     tx.commit().await?;
     let open = row.filter(|row| !row.get::<bool, _>("done"));
-    Ok(open.map(|row| Place { part: row.get("part"), behind: row.get::<Option<Vec<String>>, _>("behind").map(Key) }))
+    Ok(open.map(|row| Place {
+        part: row.get("part"),
+        behind: row.get::<Option<Vec<String>>, _>("behind").map(Key),
+        covers: row.get("covers"),
+    }))
 }
 
-async fn store_place(writer: &Writer<'_>, place: &Place, looked_at: usize, written: u64, done: bool) -> Result<()> {
+/// False when it is no longer the fill that is under way.
+async fn store_place(writer: &Writer<'_>, place: &Place, looked_at: usize, written: u64, done: bool) -> Result<bool> {
     let home = writer.turn.home();
     let mut tx = home.begin(Purpose::Log).await?;
     writer.lease.hold(&mut tx).await?;
-    tx.query(statements::MOVE_FILL)
+    let moved = tx
+        .query(statements::MOVE_FILL)
         .bind(writer.lease.consumer())
         .bind(place.part)
         .bind(place.behind.as_ref().map(|key| key.0.clone()))
         .bind(i64::try_from(looked_at).unwrap_or(i64::MAX))
         .bind(i64::try_from(written).unwrap_or(i64::MAX))
         .bind(done)
+        .bind(&place.covers)
         .execute(tx.conn())
         .await
         .map_err(|e| home.error(e))?;
-    tx.commit().await
+    tx.commit().await?;
+    Ok(moved.rows_affected() > 0)
 }

@@ -134,8 +134,12 @@ impl Converge for Onlooker {
         true
     }
 
-    fn sweep<'b>(&'b self, _: &'b (dyn Fn() -> bool + Send + Sync)) -> BoxFuture<'b, Result<SweepEnd>> {
-        async { Ok(SweepEnd::Done) }.boxed()
+    fn settles_keys(&self) -> bool {
+        false
+    }
+
+    fn sweep<'b>(&'b self, _: &'b (dyn Fn() -> bool + Send + Sync)) -> BoxFuture<'b, Result<(SweepEnd, u64)>> {
+        async { Ok((SweepEnd::Done, 0)) }.boxed()
     }
 
     fn spare<'b>(&'b self, _: &'b mut Pace, _: Duration) -> BoxFuture<'b, Result<u64>> {
@@ -196,10 +200,10 @@ impl Converge for Keeper<'_> {
         self.converge(batch).boxed()
     }
 
-    fn sweep<'b>(&'b self, is_over: &'b (dyn Fn() -> bool + Send + Sync)) -> BoxFuture<'b, Result<SweepEnd>> {
+    fn sweep<'b>(&'b self, is_over: &'b (dyn Fn() -> bool + Send + Sync)) -> BoxFuture<'b, Result<(SweepEnd, u64)>> {
         async move {
             fill::begin(&self.writer).await?;
-            fill::go_on(self, is_over).await.map(|(end, _)| end)
+            fill::go_on(self, is_over).await
         }
         .boxed()
     }

@@ -1,7 +1,8 @@
 //! Reading the source: what the target is to have.
 
-use lfk_core::parts::{Key, Purpose};
+use lfk_core::parts::{Key, Purpose, Tx};
 use lfk_core::{Database, Error, ErrorKind, Result};
+use lfk_sql::statements;
 use sqlx::Row as _;
 
 use super::statements::Statements;
@@ -59,7 +60,7 @@ pub(crate) async fn next(
     behind: Option<&Key>,
     limit: i64,
 ) -> Result<Vec<SourceRow>> {
-    let mut tx = source.begin(Purpose::Check).await?;
+    let mut tx = begin_on_primary(source).await?;
     let statement = if behind.is_some() { &sql.next_rows } else { &sql.first_rows };
     let mut query = tx.query(statement.clone().into_sql_str());
     for column in behind.iter().flat_map(|key| &key.0) {
@@ -68,6 +69,35 @@ pub(crate) async fn next(
     let rows = query.bind(limit).fetch_all(tx.conn()).await.map_err(|e| source.error(e))?;
     tx.commit().await?;
     Ok(rows.iter().map(|row| SourceRow { key: Key(row.get("key")), values: row.get("values") }).collect())
+}
+
+/// Reads the next keys only, filtered or not.
+///
+/// # Errors
+/// When the source fails.
+pub(crate) async fn next_keys(
+    source: &Database,
+    sql: &Statements,
+    behind: Option<&Key>,
+    limit: i64,
+) -> Result<Vec<Key>> {
+    let mut tx = begin_on_primary(source).await?;
+    let statement = if behind.is_some() { &sql.next_source_keys } else { &sql.first_source_keys };
+    let mut query = tx.query(statement.clone().into_sql_str());
+    for column in behind.iter().flat_map(|key| &key.0) {
+        query = query.bind(column);
+    }
+    let rows = query.bind(limit).fetch_all(tx.conn()).await.map_err(|e| source.error(e))?;
+    tx.commit().await?;
+    Ok(rows.iter().map(|row| Key(row.get("key"))).collect())
+}
+
+/// A standby may not have the newest row yet, and what it says must not be written over what is there.
+async fn begin_on_primary(source: &Database) -> Result<Tx> {
+    let mut tx = source.begin(Purpose::Check).await?;
+    let standby: bool =
+        tx.query_scalar(statements::IS_STANDBY).fetch_one(tx.conn()).await.map_err(|e| source.error(e))?;
+    if standby { Err(unanswered(source)) } else { Ok(tx) }
 }
 
 fn unanswered(source: &Database) -> Error {

@@ -15,6 +15,10 @@ pub(crate) struct Statements {
     /// Binds: the last key, then the row limit.
     pub(crate) next_rows: Sql,
     /// Binds: the row limit.
+    pub(crate) first_source_keys: Sql,
+    /// Binds: the last key, then the row limit.
+    pub(crate) next_source_keys: Sql,
+    /// Binds: the row limit.
     pub(crate) first_keys: Sql,
     /// Binds: the last key, then the row limit.
     pub(crate) next_keys: Sql,
@@ -36,6 +40,8 @@ impl Statements {
             read: read(columns),
             first_rows: next_rows(columns, false),
             next_rows: next_rows(columns, true),
+            first_source_keys: next_source_keys(columns, false),
+            next_source_keys: next_source_keys(columns, true),
             first_keys: next_keys(columns, false),
             next_keys: next_keys(columns, true),
             upsert: upsert(columns),
@@ -68,6 +74,18 @@ fn next_rows(columns: &Columns, behind: bool) -> Sql {
         ("source", (&columns.source).into()),
         ("behind", self::behind(columns, &keys, behind).into()),
         ("filter", filter(columns)),
+        ("columns", Sql::join(keys, ", ").into()),
+        ("limit", number(limit)),
+    ])
+}
+
+fn next_source_keys(columns: &Columns, behind: bool) -> Sql {
+    let keys: Vec<Sql> = columns.keys.iter().map(|key| key.in_source.value.clone()).collect();
+    let limit = if behind { columns.keys.len() + 1 } else { 1 };
+    statements::NEXT_SOURCE_KEYS.render(&[
+        ("texts", Sql::join(columns.keys.iter().map(|key| key.in_source.text.clone()), ", ").into()),
+        ("source", (&columns.source).into()),
+        ("behind", self::behind(columns, &keys, behind).into()),
         ("columns", Sql::join(keys, ", ").into()),
         ("limit", number(limit)),
     ])

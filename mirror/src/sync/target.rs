@@ -4,7 +4,7 @@
 //! the batch is repeated and writes nothing.
 
 use lfk_core::parts::{Key, Lease, Point, Purpose, Turn, Tx};
-use lfk_core::{Error, Result};
+use lfk_core::{Error, ErrorKind, Result, State};
 use lfk_sql::statements;
 use uuid::Uuid;
 
@@ -48,7 +48,7 @@ impl Writer<'_> {
     /// # Errors
     /// Nothing was written then.
     pub(crate) async fn write(&self, truth: &Truth, repairs: &[Key]) -> Result<u64> {
-        self.lease.check()?;
+        self.may_write().await?;
         let away = self.turn.away();
         let mut tx = away.begin(Purpose::Write).await?;
         self.hold_fence(&mut tx).await?;
@@ -66,6 +66,18 @@ impl Writer<'_> {
         tx.commit().await?;
         self.turn.pass(Point::TargetWritten).await?;
         Ok(rows)
+    }
+
+    /// The kill switch and a pause act before the next batch.
+    async fn may_write(&self) -> Result<()> {
+        let home = self.turn.home();
+        let mut tx = home.begin(Purpose::Log).await?;
+        let state = self.lease.guard(&mut tx).await?;
+        tx.commit().await?;
+        if state == State::Active {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Paused, "it was paused or stopped").for_definition(self.mirror))
     }
 
     async fn hold_fence(&self, tx: &mut Tx) -> Result<()> {

@@ -95,8 +95,12 @@ impl Converge for Verifier<'_> {
         true
     }
 
-    fn sweep<'b>(&'b self, _: &'b (dyn Fn() -> bool + Send + Sync)) -> BoxFuture<'b, Result<SweepEnd>> {
-        async { Ok(SweepEnd::Done) }.boxed()
+    fn settles_keys(&self) -> bool {
+        false
+    }
+
+    fn sweep<'b>(&'b self, _: &'b (dyn Fn() -> bool + Send + Sync)) -> BoxFuture<'b, Result<(SweepEnd, u64)>> {
+        async { Ok((SweepEnd::Done, 0)) }.boxed()
     }
 
     fn spare<'b>(&'b self, _: &'b mut Pace, _: Duration) -> BoxFuture<'b, Result<u64>> {

@@ -10,6 +10,10 @@ pub const HOLD_FENCE: &str = include_str!("../../mirror/hold_fence.sql");
 pub const READ_SOURCE: Template = Template(include_str!("../../mirror/read_source.sql"));
 /// The next rows.
 pub const NEXT_SOURCE_ROWS: Template = Template(include_str!("../../mirror/next_source_rows.sql"));
+/// The next keys, where rows cannot be read.
+pub const NEXT_SOURCE_KEYS: Template = Template(include_str!("../../mirror/next_source_keys.sql"));
+/// Whether it is a standby.
+pub const IS_STANDBY: &str = include_str!("../../mirror/is_standby.sql");
 /// The next keys.
 pub const NEXT_TARGET_KEYS: Template = Template(include_str!("../../mirror/next_target_keys.sql"));
 /// Writes what differs.
