@@ -3,11 +3,13 @@
 use anyhow::{Context as _, Result};
 use lfk_core::{Engine, State};
 use lfk_mirror::{Mirror, Mirrors as _, start_checks};
-use lfk_tests::scenario::{PATIENCE, drain};
+use lfk_tests::scenario::{PATIENCE, as_installer, drain};
 use lfk_tests::{Cli, Pair, Signal, TestDb, eventually};
 
 use crate::log_support::let_pass;
-use crate::mirror_support::{NAME, SOURCE, TARGET, activated, active, becomes_equal, builder, fill, mirror, rows};
+use crate::mirror_support::{
+    NAME, SOURCE, TARGET, activated, active, builder, copied, fill, is_equal, mirror, rows, wanted,
+};
 
 const NOTED: &str =
     "SELECT key::text || ' ' || class || ' ' || least(looks, 2) || ' ' || handed FROM lfk.difference ORDER BY key";
@@ -139,7 +141,9 @@ async fn m05_what_persists_is_repaired_where_that_is_wanted() -> Result<()> {
     assert_eq!(rows(&pair.main, "SELECT key::text FROM lfk.retry").await?, Vec::<String>::new(), "seen once");
     let handle = engine.start();
     a_moment_passes(&pair.main).await?;
-    becomes_equal(&pair).await?;
+    let equal = async || Ok(wanted(&pair.main).await? == copied(&pair.ci).await?);
+    eventually("it is repaired", PATIENCE, equal).await?;
+    is_equal(&pair).await?;
     handle.shutdown().await?;
     let kept = rows(&pair.ci, "SELECT row ->> 'owner' FROM lfk.before_image").await?;
     assert_eq!(kept, ["8"], "as it was before");
@@ -265,10 +269,10 @@ async fn m07_what_was_proven_of_a_mirror_says_nothing_once_it_is_another_one() -
     pass_ends(&pair.main).await?;
     checks.shutdown().await;
     let known = "SELECT (SELECT count(*) FROM lfk.mirror_check) || ' ' || (SELECT count(*) FROM lfk.difference)";
-    engine.install().await?;
+    as_installer(&engine)?.install().await?;
     assert_eq!(rows(&pair.main, known).await?, ["1 1"], "nothing has changed");
     let other = Mirror::new(NAME, "main:public.spaces(id)", "ci:public.copies(space_id)")?;
-    builder(&pair)?.mirrors([other]).build()?.install().await?;
+    as_installer(&builder(&pair)?.mirrors([other]).build()?)?.install().await?;
     assert_eq!(rows(&pair.main, known).await?, ["0 0"]);
     Ok(())
 }
