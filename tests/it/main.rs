@@ -49,6 +49,7 @@ mod least_rights;
 mod log_support;
 mod managed;
 mod mirror_capture;
+mod mirror_regress;
 mod mirror_rights;
 mod mirror_schema;
 mod mirror_support;
