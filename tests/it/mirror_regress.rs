@@ -28,7 +28,7 @@ async fn m01_a_row_whose_expression_fails_holds_up_neither_the_fill_nor_the_log(
     pair.main.execute("INSERT INTO spaces VALUES (20, 'New', '{}', 4)").await?;
     let end = engine.run_until_drained(Some(std::time::Duration::from_secs(20))).await?;
     assert_ne!(end, Drained::Drained);
-    let copied = rows(&pair.ci, "SELECT space_id::text FROM copies ORDER BY space_id").await?;
+    let copied = rows(&pair.ci, "SELECT c.space_id::text FROM copies c ORDER BY c.space_id").await?;
     assert_eq!(copied, ["1", "2", "3", "4", "6", "7", "8", "9", "20"]);
     let aside = engine.retries(&SetAsideFilter::default(), 10).await?;
     let aside: Vec<_> = aside.set_aside.iter().map(|one| (one.key.clone(), one.sqlstate.clone())).collect();
@@ -103,7 +103,7 @@ async fn l08_a_second_look_lets_no_key_out_of_quarantine_that_nobody_did() -> Re
     assert_eq!(engine.run_until_drained(Some(lfk_tests::scenario::PATIENCE)).await?, Drained::NeedsAttention);
     // The second look comes when a tick is older than its time.
     pair.main
-        .execute("UPDATE lfk.cursor SET settle = interval '0', stamp = pg_current_xact_id() WHERE settle IS NOT NULL; SELECT pg_sleep(0)")
+        .execute("UPDATE lfk.cursor SET settle = interval '0', stamp = pg_current_xact_id() WHERE settle IS NOT NULL;")
         .await?;
     pair.main.execute("INSERT INTO lfk.tick DEFAULT VALUES").await?;
     let handle = engine.start();

@@ -6,8 +6,7 @@ use anyhow::{Result, ensure};
 use lfk_core::sabotage::Hook;
 use lfk_core::{Database, Engine, State};
 use lfk_mirror::{Mirror, Mirrors as _};
-use lfk_tests::scenario::PATIENCE;
-use lfk_tests::{Pair, TestDb, eventually, scenario};
+use lfk_tests::{Pair, TestDb, scenario};
 
 pub(crate) const NAME: &str = "spaces";
 
@@ -74,10 +73,4 @@ pub(crate) async fn is_equal(pair: &Pair) -> Result<()> {
 /// Ops and keys that are in the log.
 pub(crate) async fn logged(main: &TestDb) -> Result<Vec<String>> {
     rows(main, "SELECT op::text || ' ' || coalesce((SELECT string_agg(k::text, ',' ORDER BY k) FROM unnest(keys) k), '') FROM lfk.key_log ORDER BY xid, id").await
-}
-
-/// Waits until both are equal, while somebody works.
-pub(crate) async fn becomes_equal(pair: &Pair) -> Result<()> {
-    let equal = async || Ok(wanted(&pair.main).await? == copied(&pair.ci).await?);
-    eventually("the target has what the source has", PATIENCE, equal).await
 }

@@ -75,7 +75,7 @@ async fn m01_a_new_mirror_observes_and_activating_it_reads_the_log_from_its_star
 async fn m02_a_writer_that_stalled_after_its_read_cannot_overwrite_newer_data() -> Result<()> {
     let pair = Pair::with_schema(SOURCE, TARGET).await?;
     fill(&active(&pair).await?).await?;
-    for at in [Point::SourceRead, Point::FenceRaised] {
+    for at in [Point::SourceRead, Point::FenceRaised, Point::WriteBegun] {
         let gate = Gate::at(at, 1);
         let slow = active_with(&pair, gate.clone()).await?;
         pair.main.execute("UPDATE spaces SET owner = 100 WHERE id = 1; DELETE FROM spaces WHERE id = 2").await?;
@@ -100,7 +100,8 @@ async fn m02_a_writer_that_stalled_after_its_read_cannot_overwrite_newer_data() 
 async fn m02_sabotage_without_the_fence_the_stalled_writer_overwrites_newer_data() -> Result<()> {
     let pair = Pair::with_schema(SOURCE, TARGET).await?;
     fill(&active(&pair).await?).await?;
-    let gate = Gate::at(Point::SourceRead, 1);
+    // Behind the look at the lease, which a worker may pass a moment before it loses it.
+    let gate = Gate::at(Point::WriteBegun, 1);
     let slow = active_with(&pair, gate.clone()).await?;
     pair.main.execute("UPDATE spaces SET owner = 100 WHERE id = 1").await?;
     let stalled = Task::spawn(async move { slow.run_once().await });

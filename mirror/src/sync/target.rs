@@ -51,6 +51,7 @@ impl Writer<'_> {
         self.may_write().await?;
         let away = self.turn.away();
         let mut tx = away.begin(Purpose::Write).await?;
+        self.turn.pass(Point::WriteBegun).await?;
         self.hold_fence(&mut tx).await?;
         if !repairs.is_empty() {
             self.keep_before(&mut tx, repairs).await?;
