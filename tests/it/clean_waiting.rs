@@ -212,10 +212,11 @@ async fn l15_a_held_snapshot_makes_reading_the_log_no_dearer() -> Result<()> {
         drain(&engine).await?;
     }
     pair.main.execute("DELETE FROM projects WHERE id = 3001").await?;
-    // Work that is done costs a few pages of the index; a scan that walked it would touch a page for each of 3,000 rows.
+    // Work that is done costs a few pages of the index, and the held snapshot keeps the versions of the cursor's and the
+    // definition's rows that each turn leaves; a scan that walked the log would touch a page for each of 3,000 rows.
     let used = buffers_to_read_the_log(&pair.main).await?;
     for (used, empty) in used.into_iter().zip(empty) {
-        assert!(used <= empty + 20, "{empty} pages with an empty log, {used} behind 3,000 consumed rows");
+        assert!(used <= empty + 100, "{empty} pages with an empty log, {used} behind 3,000 consumed rows");
     }
     drain(&engine).await?;
     assert_eq!(table(&pair.ci, "builds").await?, ["(3002,3002)"]);
