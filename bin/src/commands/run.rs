@@ -9,9 +9,10 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use crate::cli;
+use crate::commands::progress::interruptible;
 use crate::commands::{Context, Outcome, status};
 use crate::config::chosen;
-use crate::exit::{Complaint, Exit, Failure, say};
+use crate::exit::{Exit, say};
 use crate::output;
 use crate::signals::Signals;
 
@@ -28,18 +29,8 @@ struct Summary {
 }
 
 /// The first signal stops between batches and gives the leases back, the second ends it at once.
-pub(super) async fn run(context: &Context, args: &cli::Run, mut signals: Signals) -> Outcome {
-    let (asked, asking) = oneshot::channel();
-    let first = async {
-        let signal = signals.next().await;
-        let _ = asked.send(());
-        let second = signals.next().await;
-        format!("interrupted by {signal}, then by {second}")
-    };
-    tokio::select! {
-        outcome = work(context, args, asking) => outcome,
-        message = first => Err(Failure::new(Exit::Interrupted, Complaint::new(message))),
-    }
+pub(super) async fn run(context: &Context, args: &cli::Run, signals: Signals) -> Outcome {
+    interruptible(signals, async |asked| work(context, args, asked).await).await
 }
 
 async fn work(context: &Context, args: &cli::Run, asked: oneshot::Receiver<()>) -> Outcome {

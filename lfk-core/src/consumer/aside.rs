@@ -25,7 +25,7 @@ impl Turn<'_> {
         keys: Vec<Key>,
         pace: &mut Pace,
     ) -> Result<Tally> {
-        if !found.quarantine || !doer.settles_keys() {
+        if !found.quarantine || doer.only_looks() {
             return doer.converge(keys.into(), pace).await;
         }
         let tally = doer.converge(keys.clone().into(), pace).await?;

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use crate::clean::{Pace, Tally};
@@ -40,13 +41,9 @@ pub trait Converge: Send + Sync {
     /// stays, and the batch is repeated later.
     fn converge<'b>(&'b self, batch: Batch, pace: &'b mut Pace) -> BoxFuture<'b, Result<Tally>>;
 
-    /// Whether keys that were not set aside are done, so that they may leave quarantine. Not where they were only looked at.
-    fn settles_keys(&self) -> bool {
-        true
-    }
-
-    /// Whether markers are passed over: another consumer of the definition does what they ask for.
-    fn skips_markers(&self) -> bool {
+    /// Whether it looks at keys and does nothing about them: then markers are passed over, which another consumer of the
+    /// definition sweeps, and no key leaves quarantine.
+    fn only_looks(&self) -> bool {
         false
     }
 
@@ -55,12 +52,16 @@ pub trait Converge: Send + Sync {
     ///
     /// # Errors
     /// As [`Converge::converge`]; the position is stored.
-    fn sweep<'b>(&'b self, is_over: &'b (dyn Fn() -> bool + Send + Sync)) -> BoxFuture<'b, Result<(SweepEnd, u64)>>;
+    fn sweep<'b>(&'b self, _is_over: &'b (dyn Fn() -> bool + Send + Sync)) -> BoxFuture<'b, Result<(SweepEnd, u64)>> {
+        std::future::ready(Ok((SweepEnd::Done, 0))).boxed()
+    }
 
     /// Work that is not in the log, a share of the turn at most. Answers the rows that were changed; keys that could not be
     /// done are set aside by then.
     ///
     /// # Errors
     /// As [`Converge::converge`].
-    fn spare<'b>(&'b self, pace: &'b mut Pace, share: Duration) -> BoxFuture<'b, Result<u64>>;
+    fn spare<'b>(&'b self, _pace: &'b mut Pace, _share: Duration) -> BoxFuture<'b, Result<u64>> {
+        std::future::ready(Ok(0)).boxed()
+    }
 }

@@ -281,7 +281,7 @@ impl Turn<'_> {
                 Next::Marker(marker) => {
                     self.advance(lease, done, &mut progress, advanced).await?;
                     advanced = Instant::now();
-                    if !doer.skips_markers() && !sweep::is_swept(lease, marker).await? {
+                    if !doer.only_looks() && !sweep::is_swept(lease, marker).await? {
                         let (end, rows) = doer.sweep(&|| self.is_over(began)).await?;
                         effort.rows += rows;
                         if end == SweepEnd::Interrupted {

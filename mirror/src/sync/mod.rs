@@ -130,20 +130,8 @@ impl Converge for Onlooker {
         async { Ok(Tally::default()) }.boxed()
     }
 
-    fn skips_markers(&self) -> bool {
+    fn only_looks(&self) -> bool {
         true
-    }
-
-    fn settles_keys(&self) -> bool {
-        false
-    }
-
-    fn sweep<'b>(&'b self, _: &'b (dyn Fn() -> bool + Send + Sync)) -> BoxFuture<'b, Result<(SweepEnd, u64)>> {
-        async { Ok((SweepEnd::Done, 0)) }.boxed()
-    }
-
-    fn spare<'b>(&'b self, _: &'b mut Pace, _: Duration) -> BoxFuture<'b, Result<u64>> {
-        async { Ok(0) }.boxed()
     }
 }
 

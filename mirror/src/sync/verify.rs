@@ -4,12 +4,10 @@
 //! the log, and what a late sync leaves behind is found by the rolling check. What differs is noted, and looked at again before
 //! anybody is told of it. A crash repeats what was looked at since the last advance.
 
-use std::time::Duration;
-
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use lfk_core::Result;
-use lfk_core::parts::{Batch, Converge, Key, Pace, SweepEnd, Tally, Turn, sort_unique};
+use lfk_core::parts::{Batch, Converge, Key, Pace, Tally, Turn, sort_unique};
 
 use super::bisect::{After, Piece};
 use crate::Columns;
@@ -91,19 +89,7 @@ impl Converge for Verifier<'_> {
         async move { self.look(batch.keys).await.map(|()| Tally::default()) }.boxed()
     }
 
-    fn skips_markers(&self) -> bool {
+    fn only_looks(&self) -> bool {
         true
-    }
-
-    fn settles_keys(&self) -> bool {
-        false
-    }
-
-    fn sweep<'b>(&'b self, _: &'b (dyn Fn() -> bool + Send + Sync)) -> BoxFuture<'b, Result<(SweepEnd, u64)>> {
-        async { Ok((SweepEnd::Done, 0)) }.boxed()
-    }
-
-    fn spare<'b>(&'b self, _: &'b mut Pace, _: Duration) -> BoxFuture<'b, Result<u64>> {
-        async { Ok(0) }.boxed()
     }
 }
