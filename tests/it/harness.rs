@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use lfk_tests::{Cli, Cluster, Mode, Pair, Proxy, Redis, Role, TestDb, eventually, is_running};
 use sqlx::{Connection as _, PgConnection};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn a_cluster_starts_whoever_runs_the_tests() -> Result<()> {

@@ -3,21 +3,19 @@
 trap '' HUP INT TERM
 cat >/dev/null
 
-# A number may have been given to another process since: only one whose command line names the folder is ours.
-ours() { grep -aqF -- "$1/" "/proc/$2/cmdline" 2>/dev/null; }
+# Servers are found by the folder that their command lines name: their own files say nothing of one that has only begun.
+# The pattern comes through a pipe, else grep would find itself.
+servers() {
+    printf '%s/' "$1" | grep -laF -f - /proc/[0-9]*/cmdline 2>/dev/null | while IFS=/ read -r _ _ pid _; do echo "$pid"; done
+}
 
 for signal in QUIT KILL; do
     patience=100
     while [ "$patience" -gt 0 ]; do
-        left=
-        for file in "$1"/*/pg/postmaster.pid "$1"/*/redis.pid; do
-            [ -f "$file" ] || continue
-            pid=$(head -n 1 "$file")
-            ours "$1" "$pid" || continue
-            left=yes
-            [ "$patience" -lt 100 ] || kill -s "$signal" "$pid" 2>/dev/null
-        done
+        left=$(servers "$1")
         [ -n "$left" ] || break
+        # shellcheck disable=SC2086 # one number each
+        [ "$patience" -lt 100 ] || kill -s "$signal" $left 2>/dev/null
         patience=$((patience - 1))
         sleep 0.05
     done

@@ -225,12 +225,12 @@ fn arguments(settings: &[(&str, &str)]) -> Vec<String> {
     settings.iter().flat_map(|(name, value)| [format!("--{name}"), (*value).to_owned()]).collect()
 }
 
-/// The guard of the run finds it by its file, and knows it by its command line, which hence must stay as it is.
+/// The guard of the run finds it by its command line, which hence must stay as it is.
 fn spawn(program: &Path, home: &Path, more: &[String]) -> Result<Child> {
     let log = File::options().create(true).append(true).open(home.join("log"))?;
     let mut command = unprivileged(program, home);
     command.args(["--port", "0", "--save", "", "--appendonly", "no", "--set-proc-title", "no"]);
-    command.arg("--unixsocket").arg(socket(home)).arg("--pidfile").arg(home.join("redis.pid")).args(more);
+    command.arg("--unixsocket").arg(socket(home)).args(more);
     command.stdout(Stdio::from(log.try_clone()?)).stderr(Stdio::from(log));
     guard::spawn(command).with_context(|| program.display().to_string())
 }
