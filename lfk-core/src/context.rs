@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+
 use crate::cursor::LogSql;
 use crate::database::Database;
 use crate::declaration::{Declaration, Definition};
@@ -27,6 +29,8 @@ pub(crate) struct Context {
     pub(crate) log_sql: LogSql,
     pub(crate) host: String,
     pub(crate) troubles: Troubles,
+    /// Wakes who waits for the end of the work, whenever a turn of this process ends.
+    pub(crate) turn_ended: Notify,
 }
 
 impl Context {

@@ -21,8 +21,10 @@ use crate::report::Drained;
 use crate::schedule::Lane;
 use crate::worker::{Who, Worker};
 
-/// How often the backlog is looked at.
+/// How often the backlog is looked at while no turn of ours ends.
 const LOOK: Duration = Duration::from_millis(100);
+/// How soon it is looked at again at the earliest, however many turns end.
+const PAUSE: Duration = Duration::from_millis(10);
 /// How long a database may be away when no timeout is given.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How long a definition must be blocked before a run without another word from it counts it as such.
@@ -84,6 +86,7 @@ async fn watch(ctx: &Context, workers: &mut JoinSet<Result<()>>, timeout: Option
         if let Some(ended) = workers.try_join_next() {
             flatten(ended)?;
         }
+        let mut first_quiet = false;
         match look(ctx).await {
             Ok(look) => {
                 last_seen = Instant::now();
@@ -94,6 +97,7 @@ async fn watch(ctx: &Context, workers: &mut JoinSet<Result<()>>, timeout: Option
                         let attention = look.quarantined > 0;
                         return Ok(if attention { Drained::NeedsAttention } else { Drained::Drained });
                     }
+                    first_quiet = quiet.is_none();
                     quiet = Some(look.seqs);
                 } else {
                     quiet = None;
@@ -121,7 +125,11 @@ async fn watch(ctx: &Context, workers: &mut JoinSet<Result<()>>, timeout: Option
         if out_of_time(began, timeout) {
             return ctx.troubles.find(&[ErrorKind::Unreachable]).map_or(Ok(Drained::TimedOut), Err);
         }
-        tokio::time::sleep(LOOK).await;
+        // The second of the two looks need not wait: what it proves lies between them.
+        if !first_quiet {
+            tokio::time::sleep(PAUSE).await;
+            let _ = tokio::time::timeout(LOOK, ctx.turn_ended.notified()).await;
+        }
     }
 }
 

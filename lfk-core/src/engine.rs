@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 pub use self::builder::Builder;
@@ -286,6 +287,7 @@ impl Engine {
             log_sql: inner.log_sql.clone(),
             host: context::host_name(),
             troubles: Troubles::default(),
+            turn_ended: Notify::new(),
         }
     }
 

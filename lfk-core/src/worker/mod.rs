@@ -27,10 +27,14 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::pair;
 use crate::schedule::{Candidate, Lane, pick};
 
-/// How often the log is probed when nothing was found.
+/// How often the log is probed when nothing was found for a while.
 const IDLE_POLL: Duration = Duration::from_millis(250);
 /// How often it is probed while turns run.
 const BUSY_POLL: Duration = Duration::from_millis(50);
+/// How often it is probed soon after a turn: deletes seldom come alone.
+const WARM_POLL: Duration = Duration::from_millis(20);
+/// How long after a turn that is.
+const WARM_FOR: Duration = Duration::from_secs(1);
 /// A turn gives its lease back after this long, so that consumers and workers share by time.
 const QUANTUM: Duration = Duration::from_secs(2);
 /// Turns of one worker at the same time.
@@ -56,6 +60,8 @@ pub(crate) struct Worker {
     turns: JoinSet<Finished>,
     consumers: HashMap<String, Consumer>,
     live_workers: usize,
+    /// When a turn last ended.
+    last_turn: Option<Instant>,
     due: Due,
 }
 
@@ -97,6 +103,7 @@ impl Worker {
             turns: JoinSet::new(),
             consumers: HashMap::new(),
             live_workers: 1,
+            last_turn: None,
             due: Due::default(),
         }
     }
@@ -117,7 +124,7 @@ impl Worker {
             let wait = match round {
                 Ok(started) => {
                     failures = 0;
-                    if started || !self.turns.is_empty() { BUSY_POLL } else { IDLE_POLL }
+                    next_probe(started || !self.turns.is_empty(), self.last_turn.map(|ended| ended.elapsed()))
                 }
                 Err(error) if error.kind == ErrorKind::Crashed => return Err(error),
                 Err(error) => {
@@ -238,6 +245,8 @@ impl Worker {
             .map_err(|e| Error::new(ErrorKind::Crashed, format!("a turn died: {e}")).in_database(self.home.name()))?;
         metrics::counter!("lfk_keys_total", "definition" => definition.clone()).increment(effort.keys);
         metrics::counter!("lfk_rows_affected_total", "definition" => definition.clone()).increment(effort.rows);
+        self.last_turn = Some(Instant::now());
+        self.ctx.turn_ended.notify_one();
         let Some(consumer) = self.consumers.get_mut(&name) else { return Ok(()) };
         consumer.running = false;
         consumer.pace = pace;
@@ -294,6 +303,15 @@ impl Worker {
         // The row goes stale by itself when the database is away.
         let _ = upkeep::forget(&self.home, self.id).await;
         Ok(())
+    }
+}
+
+/// How long to wait for the next look at the log. While turns run, their end wakes the worker as well.
+fn next_probe(busy: bool, since_last_turn: Option<Duration>) -> Duration {
+    match since_last_turn {
+        _ if busy => BUSY_POLL,
+        Some(ago) if ago < WARM_FOR => WARM_POLL,
+        _ => IDLE_POLL,
     }
 }
 
