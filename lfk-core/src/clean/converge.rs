@@ -92,6 +92,7 @@ impl Cleaner<'_> {
     pub(crate) async fn converge(&mut self, mut keys: Vec<Key>) -> Result<Tally> {
         sort_unique(&mut keys);
         let asked = keys.len();
+        self.pace.begins(asked);
         let began = Instant::now();
         let mut tally = Tally::default();
         let mut work = vec![Piece::new(keys, self.pace.form(), self.pace.cap().min(self.limiter.most_rows()))];
