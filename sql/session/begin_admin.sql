@@ -3,10 +3,10 @@
 --   below the server's deadlock_timeout, so no deadlock check is ever run for us.
 --   Reading catalogs is never worth compiling, whatever the planner thinks of large ones.
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
-SET LOCAL search_path = pg_catalog;
-SET LOCAL row_security = off;
-SET LOCAL synchronous_commit = on;
-SET LOCAL statement_timeout = '30s';
-SET LOCAL lock_timeout = '100ms';
-SET LOCAL idle_in_transaction_session_timeout = '30s';
-SET LOCAL jit = off
+SELECT pg_catalog.set_config('search_path', 'pg_catalog', true),
+       pg_catalog.set_config('row_security', 'off', true),
+       pg_catalog.set_config('synchronous_commit', 'on', true),
+       pg_catalog.set_config('statement_timeout', '30s', true),
+       pg_catalog.set_config('lock_timeout', '100ms', true),
+       pg_catalog.set_config('idle_in_transaction_session_timeout', '30s', true),
+       pg_catalog.set_config('jit', 'off', true)

@@ -4,19 +4,19 @@
 --   a constant list is hashed and one of a parameter is not; without sequential scans a plan on a tiny table looks so dear that
 --   it would be compiled; a reader in the background uses one core.
 BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;
-SET LOCAL search_path = pg_catalog;
-SET LOCAL row_security = off;
-SET LOCAL statement_timeout = '15s';
-SET LOCAL lock_timeout = '1s';
-SET LOCAL idle_in_transaction_session_timeout = '15s';
-SET LOCAL plan_cache_mode = force_custom_plan;
-SET LOCAL max_parallel_workers_per_gather = 0;
-SET LOCAL jit = off;
-SET LOCAL enable_seqscan = off;
-SET LOCAL enable_bitmapscan = off;
-SET LOCAL "TimeZone" = 'UTC';
-SET LOCAL "DateStyle" = 'ISO, YMD';
-SET LOCAL "IntervalStyle" = 'postgres';
-SET LOCAL extra_float_digits = 3;
-SET LOCAL bytea_output = 'hex';
-SET LOCAL xmloption = 'content'
+SELECT pg_catalog.set_config('search_path', 'pg_catalog', true),
+       pg_catalog.set_config('row_security', 'off', true),
+       pg_catalog.set_config('statement_timeout', '15s', true),
+       pg_catalog.set_config('lock_timeout', '1s', true),
+       pg_catalog.set_config('idle_in_transaction_session_timeout', '15s', true),
+       pg_catalog.set_config('plan_cache_mode', 'force_custom_plan', true),
+       pg_catalog.set_config('max_parallel_workers_per_gather', '0', true),
+       pg_catalog.set_config('jit', 'off', true),
+       pg_catalog.set_config('enable_seqscan', 'off', true),
+       pg_catalog.set_config('enable_bitmapscan', 'off', true),
+       pg_catalog.set_config('TimeZone', 'UTC', true),
+       pg_catalog.set_config('DateStyle', 'ISO, YMD', true),
+       pg_catalog.set_config('IntervalStyle', 'postgres', true),
+       pg_catalog.set_config('extra_float_digits', '3', true),
+       pg_catalog.set_config('bytea_output', 'hex', true),
+       pg_catalog.set_config('xmloption', 'content', true)

@@ -3,12 +3,12 @@
 --   index costs milliseconds; a policy on one of our tables must be an error, not an absence.
 --   Without sequential scans a plan on a tiny table looks so dear that it would be compiled: 100 ms for one row, hence jit.
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
-SET LOCAL search_path = pg_catalog;
-SET LOCAL row_security = off;
-SET LOCAL synchronous_commit = on;
-SET LOCAL statement_timeout = '15s';
-SET LOCAL lock_timeout = '2s';
-SET LOCAL idle_in_transaction_session_timeout = '15s';
-SET LOCAL jit = off;
-SET LOCAL enable_seqscan = off;
-SET LOCAL enable_bitmapscan = off
+SELECT pg_catalog.set_config('search_path', 'pg_catalog', true),
+       pg_catalog.set_config('row_security', 'off', true),
+       pg_catalog.set_config('synchronous_commit', 'on', true),
+       pg_catalog.set_config('statement_timeout', '15s', true),
+       pg_catalog.set_config('lock_timeout', '2s', true),
+       pg_catalog.set_config('idle_in_transaction_session_timeout', '15s', true),
+       pg_catalog.set_config('jit', 'off', true),
+       pg_catalog.set_config('enable_seqscan', 'off', true),
+       pg_catalog.set_config('enable_bitmapscan', 'off', true)

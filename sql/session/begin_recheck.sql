@@ -3,10 +3,10 @@
 --   parent table for a thousand keys must not be chosen.
 --   Without sequential scans a plan on a tiny table looks so dear that it would be compiled: 100 ms for one row, hence jit.
 BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;
-SET LOCAL search_path = pg_catalog;
-SET LOCAL row_security = off;
-SET LOCAL statement_timeout = '5s';
-SET LOCAL lock_timeout = '1s';
-SET LOCAL idle_in_transaction_session_timeout = '15s';
-SET LOCAL jit = off;
-SET LOCAL enable_seqscan = off
+SELECT pg_catalog.set_config('search_path', 'pg_catalog', true),
+       pg_catalog.set_config('row_security', 'off', true),
+       pg_catalog.set_config('statement_timeout', '5s', true),
+       pg_catalog.set_config('lock_timeout', '1s', true),
+       pg_catalog.set_config('idle_in_transaction_session_timeout', '15s', true),
+       pg_catalog.set_config('jit', 'off', true),
+       pg_catalog.set_config('enable_seqscan', 'off', true)

@@ -30,7 +30,8 @@ impl Question<'_> {
              DEALLOCATE asked"
         );
         let rows = db.rows(&sql).await?;
-        let text = rows.first().and_then(|row| row.first()?.as_deref()).context("no plan")?;
+        // The settings answer with a row as well.
+        let text = rows.last().and_then(|row| row.first()?.as_deref()).context("no plan")?;
         let plan: Value = serde_json::from_str(text)?;
         Ok(plan[0]["Plan"].clone())
     }

@@ -1,4 +1,4 @@
-//! How each kind of transaction begins.
+//! How each kind of transaction begins: with two statements, however many settings it has. What polls is counted in statements.
 
 use crate::{Piece, Sql, Template};
 
@@ -26,9 +26,10 @@ const CHECK_SESSION: Template = Template(include_str!("../../session/check_sessi
 /// The SQLSTATE with which an opening fails in a session that is not the one expected.
 pub const FOREIGN_SESSION: &str = "22P02";
 
-/// An opening that fails unless it runs in the session that has this value.
+/// An opening that fails unless it runs in the session that has this value. The settings are its last statement, of which this
+/// becomes the last column.
 #[must_use]
 pub fn opening_of_session(opening: &'static str, session: &str) -> Sql {
     let check = CHECK_SESSION.render(&[("session", Piece::literal(session))]);
-    Sql::join([Template(opening).render(&[]), check], ";\n")
+    Sql::join([Template(opening).render(&[]), check], ",\n")
 }
