@@ -5,6 +5,8 @@ use std::time::Duration;
 use lfk_core::{Error, Relation, Result};
 use lfk_sql::{Expression, Ident};
 
+use crate::schedule::{Cron, Schedule};
+
 /// Within which time every row is looked at, unless a mirror says otherwise.
 const CHECK_WITHIN: Duration = Duration::from_secs(24 * 3600);
 
@@ -23,8 +25,8 @@ pub struct Mirror {
     pub filter: Option<Expression>,
     /// Whether the daemon's own checks hand confirmed differences to the sync.
     pub repair: bool,
-    /// Within which time the daemon's own checks look at every row; nothing: they only look at what was synced a moment ago.
-    pub check: Option<Duration>,
+    /// When the daemon's own checks look at every row; nothing: they only look at what was synced a moment ago.
+    pub check: Option<Schedule>,
 }
 
 /// A column of the target, and what stands in it.
@@ -58,7 +60,8 @@ impl Mirror {
             let message = format!("the key has {here} columns in the source and {there} in the target");
             return Err(Error::config(message).for_definition(&name));
         }
-        Ok(Self { name, source, target, columns: Vec::new(), filter: None, repair: false, check: Some(CHECK_WITHIN) })
+        let check = Some(Schedule::Within(CHECK_WITHIN));
+        Ok(Self { name, source, target, columns: Vec::new(), filter: None, repair: false, check })
     }
 
     /// Mirrors a column of the source.
@@ -110,7 +113,14 @@ impl Mirror {
     /// second look at each key that was synced.
     #[must_use]
     pub fn checked_within(mut self, time: Option<Duration>) -> Self {
-        self.check = time;
+        self.check = time.map(Schedule::Within);
+        self
+    }
+
+    /// Has the daemon's own checks look at every row in passes that begin at given times, and at no other.
+    #[must_use]
+    pub fn checked_at(mut self, times: Cron) -> Self {
+        self.check = Some(Schedule::Cron(times));
         self
     }
 

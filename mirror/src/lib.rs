@@ -5,6 +5,7 @@ mod columns;
 mod definition;
 mod engine;
 mod plan;
+mod schedule;
 mod sync;
 
 pub use check::{
@@ -14,6 +15,7 @@ pub use check::{
 pub use columns::{Columns, Forms, Judged, KeyColumn, KeyKind, Order, Side, ValueColumn};
 pub use definition::{Column, Mirror, Value};
 pub use engine::{Fill, Mirrors, begin_backfill, fill_of};
+pub use schedule::{Cron, Schedule};
 
 /// What tests and the other crates of lfk use. No part of the interface: it changes without notice.
 #[doc(hidden)]

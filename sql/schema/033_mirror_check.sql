@@ -4,7 +4,8 @@
 -- Repeat: IF NOT EXISTS.
 CREATE TABLE IF NOT EXISTS lfk.mirror_check (
   mirror text PRIMARY KEY REFERENCES lfk.definition ON DELETE CASCADE,
-  -- Within this time every row is to be looked at; NULL: no rolling check.
+  -- Within this time every row is to be looked at; NULL: no rolling check. After twice the time it is an alarm: where passes begin
+  -- at given times this is half of the time until two of them are overdue.
   every interval,
   -- Who walks, and when it last said so: after half a minute of silence another one goes on.
   owner uuid,

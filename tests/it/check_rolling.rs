@@ -13,10 +13,10 @@ use crate::mirror_support::{
 
 const NOTED: &str =
     "SELECT key::text || ' ' || class || ' ' || least(looks, 2) || ' ' || handed FROM lfk.difference ORDER BY key";
-const HEALTH: &str = "SELECT alert::text || ' ' || confirmed_differences FROM lfk.health";
+pub const HEALTH: &str = "SELECT alert::text || ' ' || confirmed_differences FROM lfk.health";
 
 /// The spaces, mirrored and in step.
-async fn filled(pair: &Pair) -> Result<Engine> {
+pub async fn filled(pair: &Pair) -> Result<Engine> {
     let engine = active(pair).await?;
     fill(&engine).await?;
     Ok(engine)
@@ -35,18 +35,18 @@ async fn look_once_more(engine: &Engine, main: &TestDb) -> Result<()> {
 }
 
 /// A moment passes for every difference that is noted.
-async fn a_moment_passes(main: &TestDb) -> Result<()> {
+pub async fn a_moment_passes(main: &TestDb) -> Result<()> {
     main.execute("UPDATE lfk.difference SET last_seen = last_seen - interval '11 s'").await?;
     Ok(())
 }
 
-async fn becomes(main: &TestDb, sql: &str, wanted: &[&str]) -> Result<()> {
+pub async fn becomes(main: &TestDb, sql: &str, wanted: &[&str]) -> Result<()> {
     let done = eventually(sql, PATIENCE, async || Ok(rows(main, sql).await? == wanted)).await;
     let found = rows(main, sql).await?;
     done.with_context(|| format!("{found:?} and not {wanted:?}"))
 }
 
-async fn pass_ends(main: &TestDb) -> Result<()> {
+pub async fn pass_ends(main: &TestDb) -> Result<()> {
     let ended = "SELECT coalesce(bool_or(pass_finished_at IS NOT NULL), false) FROM lfk.mirror_check";
     eventually("a pass ends", PATIENCE, async || main.scalar(ended).await).await
 }
@@ -299,7 +299,7 @@ async fn s01_rows_that_nobody_looked_at_for_twice_the_time_are_an_alert() -> Res
     Ok(())
 }
 
-const CONFIGURED: &str = r#"
+pub const CONFIGURED: &str = r#"
 [[mirror]]
 name = "spaces"
 source = "main:public.spaces"

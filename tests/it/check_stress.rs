@@ -1,142 +1,301 @@
-//! A checker that looks all the time, while writers write and the real sync follows, is taken over and set back: not one false
-//! difference, and every damage is found and repaired.
+//! Checks that look all the time, while applications write, and daemons of the real binary follow, which are killed, frozen, cut off
+//! and always several: not one false difference, and every damage is found, and repaired when that is asked for.
+//!
+//! `LFK_CHECK_STRESS_SECONDS` says how long (30 unless set; by hand 300), `LFK_CHECK_STRESS_SEED` repeats the choices of a run, though
+//! not its interleaving.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
-use lfk_core::Engine;
-use lfk_mirror::{Confirmed, Mirrors as _, Options, Report, check};
-use lfk_tests::scenario::{drain, expire_leases};
-use lfk_tests::{Pair, TestDb};
-use rand::rngs::SmallRng;
+use anyhow::{Context as _, Result, bail, ensure};
+use lfk_core::parts::Key;
+use lfk_core::{Database, ErrorKind};
+use lfk_mirror::parts::{Probe, Verdict};
+use lfk_mirror::{Confirmed, Options, Report, Stopped, check};
+use lfk_tests::scenario::drain;
+use lfk_tests::{Cli, Pair, eventually};
+use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::mirror_support::{SOURCE, TARGET, active, builder, fill, is_equal, mirror};
+use crate::check_rolling::CONFIGURED;
+use crate::check_stress_load::{EMPTIED, Load, QUIET, damage, is_quiet, slow_writer, truncater, writer};
+use crate::mirror_support::{SOURCE, TARGET, active, fill, is_equal, mirror, rows};
+use crate::soak_daemons::{Blows, Fleet};
+use crate::soak_writers::add;
 
-/// How long it goes on.
-const TIME: Duration = Duration::from_secs(15);
 const WRITERS: u64 = 3;
+/// How long damage may stay unseen: a daemon that was killed is followed by another one after its lease.
+const FOUND_WITHIN: Duration = Duration::from_secs(30);
+/// As many as a report shows.
+const PROBED: i64 = 60;
 
-/// A statement of an application on few keys, so that they are hot. Keys from 1000 on are left to the damage.
-fn write(random: &mut SmallRng) -> String {
-    let key = random.random_range(1..60);
-    let other = random.random_range(1..60);
-    match random.random_range(0..12) {
-        0..=2 => format!(
-            "INSERT INTO spaces VALUES ({key}, 'n{other}', '{{{other}}}') ON CONFLICT (id) DO UPDATE SET path = spaces.path || excluded.path"
-        ),
-        3 => format!("UPDATE spaces SET owner = {other} WHERE id BETWEEN {key} AND {key} + 9"),
-        4 => format!("UPDATE spaces SET seen = now() WHERE id = {key}"),
-        5 => format!("UPDATE spaces SET archived = NOT archived WHERE id = {key}"),
-        6 => format!("DELETE FROM spaces WHERE id = {key}"),
-        7 => format!("DELETE FROM spaces WHERE id = {key}; INSERT INTO spaces VALUES ({key}, 'again')"),
-        8 => format!(
-            "UPDATE spaces SET id = {key} WHERE id = {other} AND NOT EXISTS (SELECT FROM spaces WHERE id = {key})"
-        ),
-        9 => format!(
-            "SAVEPOINT s; DELETE FROM spaces WHERE id < {key}; ROLLBACK TO s; UPDATE spaces SET name = 'x{other}' WHERE id = {key}"
-        ),
-        10 => format!("UPDATE spaces SET name = upper(name), path = path[1:3] WHERE id = {key}; SELECT pg_sleep(0.05)"),
-        _ => format!(
-            "INSERT INTO spaces SELECT n, 'many' FROM generate_series({key}, {key} + 5) n ON CONFLICT DO NOTHING"
-        ),
+/// What the checks have seen.
+#[derive(Debug, Default)]
+struct Seen {
+    passes: AtomicU64,
+    /// Checks that ended with an error, because a session was ended or a table was locked for long.
+    broken_off: AtomicU64,
+    /// Keys in flight, hot or not yet there, over all passes.
+    unsettled: AtomicU64,
+    damages: AtomicU64,
+    damaged_rows: AtomicU64,
+    /// Damages that took more than one pass, because the backlog was too long to be read.
+    later: AtomicU64,
+    repairs: AtomicU64,
+    sandwiches: AtomicU64,
+    /// What would have been called a difference without the second look at the source.
+    wrong_without_second_look: AtomicU64,
+}
+
+struct Stress {
+    pair: Pair,
+    seed: u64,
+    load: Arc<Load>,
+    seen: Seen,
+    over: CancellationToken,
+}
+
+/// A number from the environment.
+fn given(name: &str) -> Result<Option<u64>> {
+    let text = std::env::var(name).ok();
+    text.map(|text| text.parse().with_context(|| format!("{name} is no number"))).transpose()
+}
+
+/// Nothing, where a session was ended or something was locked: the evidence is gone, and no answer is no false one.
+fn evidence<T>(answer: lfk_core::Result<T>, seen: &Seen) -> Result<Option<T>> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.kind == ErrorKind::Unreachable || error.sqlstate().as_deref() == Some("55P03") => {
+            add(&seen.broken_off, 1);
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
-/// Each statement text is one transaction, which an error rolls back.
-async fn writer(db: TestDb, seed: u64, until: Instant) -> u64 {
-    let (mut random, mut written) = (SmallRng::seed_from_u64(seed), 0);
-    while Instant::now() < until {
-        let end = if random.random_bool(0.15) { "SELECT 1 / 0" } else { "SELECT 1" };
-        // Deadlocks and duplicate keys are the application's own affair.
-        written += u64::from(db.execute(&format!("{}; {end}", write(&mut random))).await.is_ok());
+fn differing(report: &Report) -> BTreeSet<String> {
+    report.samples.iter().map(|sample| format!("{} {}", sample.class, sample.key.concat())).collect()
+}
+
+impl Stress {
+    fn random(&self, number: u64) -> StdRng {
+        StdRng::seed_from_u64(self.seed.wrapping_add(number))
     }
-    written
-}
 
-async fn checked(pair: &Pair, options: &Options) -> Result<Report> {
-    let main = lfk_core::Database::connect_lazy("main", &pair.main.url)?;
-    let ci = lfk_core::Database::connect_lazy("ci", &pair.ci.url)?;
-    Ok(check(&mirror()?, &main, &ci, options).await?)
-}
-
-/// Two workers, one of which is robbed of its lease again and again.
-async fn workers(pair: &Pair, over: CancellationToken) -> Result<()> {
-    let (one, other): (Engine, Engine) =
-        (builder(pair)?.mirrors([mirror()?]).build()?, builder(pair)?.mirrors([mirror()?]).build()?);
-    let (one, other) = (one.start(), other.start());
-    while over.run_until_cancelled(tokio::time::sleep(Duration::from_millis(700))).await.is_some() {
-        expire_leases(&pair.main).await?;
+    fn databases(&self) -> Result<[Database; 2]> {
+        let Pair { main, ci } = &self.pair;
+        Ok([Database::connect_lazy("main", &main.url)?, Database::connect_lazy("ci", &ci.url)?])
     }
-    one.shutdown().await?;
-    other.shutdown().await?;
-    Ok(())
-}
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn m04_a_check_under_load_reports_no_difference_that_is_none_and_every_one_that_is() -> Result<()> {
-    let seed: u64 = std::env::var("LFK_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(rand::random);
-    println!("seed {seed}");
-    let pair = Pair::with_schema(SOURCE, TARGET).await?;
-    let engine = active(&pair).await?;
-    pair.main
-        .execute(
-            "INSERT INTO spaces SELECT n, 'quiet ' || n, ARRAY[n, n + 4294967296] FROM generate_series(1000, 4000) n",
-        )
-        .await?;
-    fill(&engine).await?;
-    is_equal(&pair).await?;
+    /// A pass that comes to its end, however often it takes.
+    async fn checked(&self, options: &Options) -> Result<Report> {
+        let [main, ci] = self.databases()?;
+        let begun = Instant::now();
+        loop {
+            let report = evidence(check(&mirror()?, &main, &ci, options).await, &self.seen)?;
+            if let Some(report) = report {
+                add(&self.seen.passes, 1);
+                add(&self.seen.unsettled, u64::try_from(report.in_flight + report.hot + report.not_yet)?);
+                return Ok(report);
+            }
+            ensure!(begun.elapsed() < FOUND_WITHIN, "seed {}: no check comes to its end", self.seed);
+        }
+    }
 
-    let until = Instant::now() + TIME;
-    let writers: Vec<_> = (0..WRITERS).map(|n| tokio::spawn(writer(pair.main.clone(), seed ^ n, until))).collect();
-    let over = CancellationToken::new();
-    let checker = async {
-        // However it ends, the workers end with it, and not before: a repair waits for them.
-        let _over = over.clone().drop_guard();
-        let (mut random, mut passes, mut unsettled, mut damages) = (SmallRng::seed_from_u64(seed), 0, 0, 0);
-        while Instant::now() < until {
+    /// Checks on and on; now and then something is damaged.
+    async fn check(&self) -> Result<()> {
+        let mut random = self.random(1);
+        while !self.over.is_cancelled() {
             let mut options = Options::default();
             options.chunk_rows = Some(random.random_range(5..3_000));
             options.patience = Duration::from_millis(random.random_range(0..400));
             options.show_keys = true;
-            let report = checked(&pair, &options).await?;
-            ensure!(report.confirmed == Confirmed::default(), "seed {seed}: {report:?}");
-            unsettled += report.in_flight + report.hot;
-            passes += 1;
-            if passes % 4 == 0 {
-                // Where nobody writes: what is found there is damage and nothing else.
-                let key = random.random_range(1000..3_999);
-                let damage = [
-                    format!("DELETE FROM copies WHERE space_id = {key}"),
-                    format!("UPDATE copies SET path[2] = path[2] - 4294967296 WHERE space_id = {key}"),
-                    format!("INSERT INTO copies VALUES ({})", key + 10_000),
-                ];
-                pair.ci.execute(&damage[random.random_range(0..3)]).await?;
-                let report = checked(&pair, &options).await?;
-                ensure!(report.confirmed.total() == 1, "seed {seed}: {key}: {report:?}");
-                options.repair = true;
-                options.patience = Duration::from_secs(30);
-                let repaired = checked(&pair, &options).await?.repair;
-                let done = repaired.clone().map(|r| (r.repaired, r.stuck, r.waiting, r.stopped));
-                ensure!(done == Some((1, 0, 0, None)), "seed {seed}: {repaired:?}");
-                damages += 1;
+            let report = self.checked(&options).await?;
+            ensure!(report.confirmed == Confirmed::default(), "seed {}: {report:?}", self.seed);
+            if random.random_bool(0.3) {
+                let _calm = self.load.calm.lock().await;
+                self.damaged(&mut random, options).await?;
             }
         }
-        Ok((passes, unsettled, damages))
-    };
-    let (counts, worked) = tokio::join!(checker, workers(&pair, over.clone()));
-    worked?;
-    let (passes, unsettled, damages) = counts?;
-    let mut written = 0;
-    for writer in writers {
-        written += writer.await?;
+        Ok(())
     }
-    println!("{written} writes, {passes} passes, {unsettled} keys in flight or hot, {damages} damages");
-    drain(&engine).await?;
+
+    async fn damaged(&self, random: &mut StdRng, mut options: Options) -> Result<()> {
+        eventually("the sync has passed what was emptied", FOUND_WITHIN, async || is_quiet(&self.pair.main).await)
+            .await?;
+        let damaged = damage(&self.pair, random).await?;
+        add(&self.seen.damages, 1);
+        add(&self.seen.damaged_rows, damaged.len().try_into()?);
+        let (begun, mut passes) = (Instant::now(), 0);
+        loop {
+            let report = self.checked(&options).await?;
+            let found = differing(&report);
+            ensure!(found.is_subset(&damaged), "seed {}: {found:?} of {damaged:?}: {report:?}", self.seed);
+            if found == damaged {
+                break;
+            }
+            // A pass that could read what is pending says something of every key.
+            passes += 1;
+            ensure!(begun.elapsed() < FOUND_WITHIN, "seed {}: {damaged:?}, and not only {report:?}", self.seed);
+        }
+        add(&self.seen.later, u64::from(passes > 0));
+        options.repair = true;
+        options.patience = Duration::from_secs(10);
+        while !self.is_repaired().await? {
+            let report = self.checked(&options).await?;
+            let found = differing(&report);
+            ensure!(found.is_subset(&damaged), "seed {}: {found:?} of {damaged:?}: {report:?}", self.seed);
+            let repaired = report.repair.context("it was asked for")?;
+            // Daemons that die and freeze all the time may take longer than the patience of one check.
+            let stopped = repaired.stopped.filter(|stopped| *stopped != Stopped::TimedOut);
+            ensure!(stopped.is_none() && repaired.stuck == 0, "seed {}: {repaired:?}", self.seed);
+            add(&self.seen.repairs, 1);
+            ensure!(
+                begun.elapsed() < FOUND_WITHIN * 2,
+                "seed {}: {damaged:?} is not repaired: {repaired:?}",
+                self.seed
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether the target has again what the source has, where nobody writes.
+    async fn is_repaired(&self) -> Result<bool> {
+        let quiet = format!("NOT BETWEEN 1 AND {}", QUIET.start() - 1);
+        let wanted = format!(
+            "SELECT (id, path, owner, lower(name))::text FROM spaces WHERE id {quiet} AND NOT archived ORDER BY id"
+        );
+        let copied = format!(
+            "SELECT (space_id, path, owner, handle)::text FROM copies WHERE space_id {quiet} ORDER BY space_id"
+        );
+        Ok(rows(&self.pair.main, &wanted).await? == rows(&self.pair.ci, &copied).await?)
+    }
+
+    /// Slow sandwiches of the keys that are written: anything may happen between their looks.
+    async fn probe(&self) -> Result<()> {
+        let mut random = self.random(2);
+        let [main, ci] = self.databases()?;
+        let keys: Vec<Key> = (1..=PROBED).map(|key| Key(vec![key.to_string()])).collect();
+        while !self.over.is_cancelled() {
+            let looked = self.sandwich(&main, &ci, &keys, &mut random).await;
+            let Some((weaker, full)) = evidence(looked, &self.seen)? else { continue };
+            let wrong = |verdicts: &[Verdict]| verdicts.iter().filter(|verdict| verdict.is_confirmed()).count();
+            ensure!(wrong(&full) == 0, "seed {}: {full:?}", self.seed);
+            add(&self.seen.sandwiches, 1);
+            add(&self.seen.wrong_without_second_look, wrong(&weaker).try_into()?);
+        }
+        Ok(())
+    }
+
+    async fn sandwich(
+        &self,
+        main: &Database,
+        ci: &Database,
+        keys: &[Key],
+        random: &mut StdRng,
+    ) -> lfk_core::Result<(Vec<Verdict>, Vec<Verdict>)> {
+        let mirror = mirror().map_err(|e| lfk_core::Error::config(e.to_string()))?;
+        let probe = Probe::new(&mirror, main, ci, keys.to_vec()).await?;
+        let mut sandwich = probe.first().await?;
+        // A checker that is slow, or was stopped, for so long.
+        let mut stalls = async || {
+            let stall = Duration::from_millis(random.random_range(0..700));
+            let _ = tokio::time::timeout(stall, self.over.cancelled()).await;
+        };
+        stalls().await;
+        sandwich.target().await?;
+        stalls().await;
+        let weaker = sandwich.without_second_look();
+        Ok((weaker, sandwich.second().await?.verdicts))
+    }
+
+    /// Everything at once, until the time is over.
+    async fn run(&self, fleet: Fleet, blows: &Arc<Blows>, lasts: Duration) -> Result<Fleet> {
+        let (main, over) = (&self.pair.main, &self.over);
+        // However it ends, everything else ends with it; the daemons last, because a repair waits for them.
+        let daemons = CancellationToken::new();
+        let hurting = fleet.hurt(self.seed, self.pair.clone(), blows.clone(), lasts, daemons.clone());
+        let hurting = tokio::spawn(hurting);
+        let mut tasks: JoinSet<Result<()>> = JoinSet::new();
+        for n in 0..WRITERS {
+            tasks.spawn(writer(main.clone(), self.random(10 + n), self.load.clone(), over.clone()));
+        }
+        tasks.spawn(slow_writer(main.clone(), self.random(20), self.load.clone(), over.clone()));
+        tasks.spawn(truncater(main.clone(), self.random(21), self.load.clone(), over.clone()));
+        let ends = async {
+            let _ = tokio::time::timeout(lasts, over.cancelled()).await;
+            over.cancel();
+        };
+        let check = async {
+            let _over = over.clone().drop_guard();
+            self.check().await
+        };
+        let probe = async {
+            let _over = over.clone().drop_guard();
+            self.probe().await
+        };
+        let (checked, probed, ()) = tokio::join!(check, probe, ends);
+        while let Some(ended) = tasks.join_next().await {
+            ended??;
+        }
+        daemons.cancel();
+        let (fleet, _) = hurting.await??;
+        checked.and(probed).map(|()| fleet)
+    }
+}
+
+/// Whatever the daemons' own checks note is kept.
+const NOTED: &str = "
+    CREATE TABLE noted (key bigint, class text);
+    CREATE FUNCTION keep_noted() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public AS
+      $$ BEGIN INSERT INTO noted VALUES (NEW.key[1]::bigint, NEW.class); RETURN NULL; END $$;
+    CREATE TRIGGER keep_noted AFTER INSERT OR UPDATE ON lfk.difference FOR EACH ROW EXECUTE FUNCTION keep_noted()";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn m04_a_check_under_load_reports_no_difference_that_is_none_and_every_one_that_is() -> Result<()> {
+    let seed = given("LFK_CHECK_STRESS_SEED")?.unwrap_or_else(|| rand::random::<u32>().into());
+    eprintln!("LFK_CHECK_STRESS_SEED={seed}");
+    let lasts = Duration::from_secs(given("LFK_CHECK_STRESS_SECONDS")?.unwrap_or(30));
+    let pair = Pair::with_schema(&format!("{SOURCE}; {EMPTIED}"), TARGET).await?;
+    let engine = active(&pair).await?;
+    let quiet = format!(
+        "INSERT INTO spaces SELECT n, 'quiet ' || n, ARRAY[n, n + 4294967296] FROM generate_series({}, {}) n;
+         INSERT INTO spaces SELECT n + 4000, 'archived', '{{}}', NULL, true FROM generate_series({0}, {1}) n WHERE n % 2 = 0; {NOTED}",
+        QUIET.start(),
+        QUIET.end()
+    );
+    pair.main.execute(&quiet).await?;
+    fill(&engine).await?;
     is_equal(&pair).await?;
-    let report = checked(&pair, &Options::default()).await?;
+
+    // Their rolling checks begin a pass twice a minute.
+    let fleet = Fleet::start(Arc::new(Cli::for_pair(&pair, &format!("{CONFIGURED}check = \"1m\""))?))?;
+    let (blows, over) = (Arc::new(Blows::default()), CancellationToken::new());
+    let stress = Stress { pair, seed, load: Arc::default(), seen: Seen::default(), over };
+    let fleet = stress.run(fleet, &blows, lasts).await?;
+    let said = fleet.end().await?;
+    let Stress { pair, load, seen, .. } = &stress;
+    let passes = "SELECT count(*)::text || ' keys noted by daemons' FROM noted";
+    eprintln!("{load:?}\n{blows:?}\n{seen:?}\n{:?}", rows(&pair.main, passes).await?);
+    let false_ones = format!("SELECT (key, class)::text FROM noted WHERE key BETWEEN 1 AND {}", QUIET.start() - 1);
+    assert_eq!(rows(&pair.main, &false_ones).await?, Vec::<String>::new(), "seed {seed}: noted by a daemon");
+    assert!(!said.contains("panicked"), "a daemon panicked: {said}");
+    drain(&engine).await?;
+    is_equal(pair).await?;
+    let report = stress.checked(&Options::default()).await?;
     ensure!(report.confirmed == Confirmed::default() && report.in_flight + report.hot == 0, "{report:?}");
-    ensure!(passes > 3 && unsettled > 0 && damages > 0, "it was too quiet: {passes}, {unsettled}, {damages}");
+    let happened = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    let Seen { passes, unsettled, damages, wrong_without_second_look, .. } = seen;
+    // A weaker rule is wrong here, so a checker that followed one would have been caught.
+    let all = [passes, unsettled, damages, wrong_without_second_look, &load.written, &load.slow, &load.truncates];
+    assert!(all.into_iter().all(|count| happened(count) > 0), "it was too quiet");
+    let Blows { killed, stopped, frozen, cut_off } = &*blows;
+    let blows = [killed, stopped, frozen, cut_off].map(happened);
+    // Which of them come in a short run is left to chance.
+    assert!(blows.iter().sum::<u64>() > 3 && (lasts.as_secs() < 120 || !blows.contains(&0)), "{blows:?}");
     Ok(())
 }

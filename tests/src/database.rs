@@ -84,6 +84,15 @@ impl TestDb {
         Self::create(&cluster, &template, true).await
     }
 
+    /// A new, empty database on a shared server, in another encoding than UTF-8.
+    ///
+    /// # Errors
+    /// When the server does not start, or does not know the encoding.
+    pub async fn in_encoding(role: Role, encoding: &str) -> Result<Self> {
+        let template = format!("template0 ENCODING '{encoding}' LOCALE 'C'");
+        Self::create(&role.cluster().await?, &template, true).await
+    }
+
     /// A new, empty database on a server of the test's own.
     ///
     /// # Errors

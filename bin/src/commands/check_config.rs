@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lfk_core::{Database, LooseForeignKey, Pooler};
-use lfk_mirror::Mirror;
+use lfk_mirror::{Mirror, Schedule};
 use serde::Serialize;
 
 use crate::cli::Format;
@@ -50,8 +50,18 @@ struct ReadMirror {
     #[serde(rename = "where")]
     filter: Option<String>,
     repair: bool,
-    /// Within how many seconds every row is looked at; null where that is off.
+    /// Within how many seconds every row is looked at; null where that is off, or has times of its own.
     check_seconds: Option<f64>,
+    /// The times at which every row is looked at; null where there are none.
+    check_cron: Option<ReadCron>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReadCron {
+    cron: String,
+    zone: String,
+    /// The first time from now on.
+    next: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -103,7 +113,28 @@ fn mirror(mirror: &Mirror) -> ReadMirror {
         columns: mirror.columns.iter().map(|c| c.target.as_str().to_owned()).collect(),
         filter: mirror.filter.as_ref().map(|sql| sql.as_str().to_owned()),
         repair: mirror.repair,
-        check_seconds: mirror.check.map(|time| time.as_secs_f64()),
+        check_seconds: match &mirror.check {
+            Some(Schedule::Within(time)) => Some(time.as_secs_f64()),
+            _ => None,
+        },
+        check_cron: match &mirror.check {
+            Some(Schedule::Cron(cron)) => {
+                Some(ReadCron { cron: cron.text().to_owned(), zone: cron.zone().to_owned(), next: cron.next() })
+            }
+            _ => None,
+        },
+    }
+}
+
+/// When every row is looked at, for people.
+fn checked(mirror: &ReadMirror) -> String {
+    match (&mirror.check_cron, mirror.check_seconds) {
+        (Some(cron), _) => {
+            let next = cron.next.as_ref().map(|next| format!(", next {next}")).unwrap_or_default();
+            format!("{} {}{next}", cron.cron, cron.zone)
+        }
+        (None, Some(seconds)) => format!("within {seconds} s"),
+        (None, None) => "off".to_owned(),
     }
 }
 
@@ -133,10 +164,10 @@ fn text(read: &Read) -> String {
     if !read.mirrors.is_empty() {
         let mirrors = read.mirrors.iter().map(|m| {
             let filter = m.filter.clone().unwrap_or_default();
-            vec![m.name.clone(), m.source.clone(), m.target.clone(), m.columns.join(", "), filter]
+            vec![m.name.clone(), m.source.clone(), m.target.clone(), m.columns.join(", "), filter, checked(m)]
         });
         text.push('\n');
-        text.push_str(&output::table(&["MIRROR", "SOURCE", "TARGET", "COLUMNS", "WHERE"], mirrors.collect()));
+        text.push_str(&output::table(&["MIRROR", "SOURCE", "TARGET", "COLUMNS", "WHERE", "CHECK"], mirrors.collect()));
     }
     text.push_str(&format!("\ncursors of scans and checks: {}{}\n", read.cursors.store, prefix.unwrap_or_default()));
     text

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lfk_core::Relation;
-use lfk_mirror::Mirror;
+use lfk_mirror::{Cron, Mirror, Schedule};
 use lfk_sql::Ident;
 use toml::de::DeValue;
 
@@ -63,8 +63,10 @@ fn one(section: &Section<'_>, databases: &[&str], problems: &mut Problems<'_>) -
     let name = name.unwrap_or_else(|| target.0.table.table.as_str().to_owned());
     let mut mirror = match Mirror::new(name, &source.0.to_string(), &target.0.to_string()) {
         Ok(mirror) => match check {
-            Some(time) => mirror.repaired(repair).checked_within(time),
-            None => mirror.repaired(repair),
+            Some(None) => mirror.repaired(repair).checked_within(None),
+            Some(Some(Schedule::Within(time))) => mirror.repaired(repair).checked_within(Some(time)),
+            Some(Some(Schedule::Cron(times))) => mirror.repaired(repair).checked_at(times),
+            _ => mirror.repaired(repair),
         },
         Err(error) => {
             problems.add(target.1.span, error.message, error.hint);
@@ -83,19 +85,45 @@ fn one(section: &Section<'_>, databases: &[&str], problems: &mut Problems<'_>) -
     Some(mirror)
 }
 
-/// `check`: within which time every row is looked at, or nothing where that is off. Nothing at all: it is not there.
-fn check(section: &Section<'_>, problems: &mut Problems<'_>) -> Option<Option<Duration>> {
+/// `check`: when every row is looked at, or nothing where that is off. Nothing at all: it is not there.
+fn check(section: &Section<'_>, problems: &mut Problems<'_>) -> Option<Option<Schedule>> {
+    if let Some(times) = section.table("check") {
+        return cron(&times, problems).map(|times| Some(Schedule::Cron(times)));
+    }
     let said = section.string("check", problems)?;
     if said.text == "off" {
         return Some(None);
     }
     match cli::duration(&said.text) {
-        Ok(time) if time >= SHORTEST_CHECK => Some(Some(time)),
+        Ok(time) if time >= SHORTEST_CHECK => Some(Some(Schedule::Within(time))),
         _ => {
             let message = "`check` is no time from one minute on".to_owned();
-            let hint =
-                "write the time within which every row is looked at, such as check = \"24h\", or check = \"off\"";
+            let hint = "write the time within which every row is looked at, such as check = \"24h\", the times at which a pass begins, \
+                        such as check = { cron = \"0 3 * * *\" }, or check = \"off\"";
             problems.add(said.span, message, Some(hint.to_owned()));
+            None
+        }
+    }
+}
+
+/// `check` as a table: the times at which passes begin, and the clocks that they are read from.
+fn cron(section: &Section<'_>, problems: &mut Problems<'_>) -> Option<Cron> {
+    section.refuse_unknown(&["cron", "zone"], problems);
+    let remedy = "write check = { cron = \"0 3 * * *\" }, and zone = \"Europe/Berlin\" beside it unless it is UTC";
+    let times = section.required_string("cron", remedy, problems)?;
+    let zone = section.string("zone", problems);
+    let cron = match Cron::new(&times.text) {
+        Ok(cron) => cron,
+        Err(error) => {
+            problems.add(times.span, error.message, error.hint);
+            return None;
+        }
+    };
+    let Some(zone) = zone else { return Some(cron) };
+    match cron.in_zone(&zone.text) {
+        Ok(cron) => Some(cron),
+        Err(error) => {
+            problems.add(zone.span, error.message, error.hint);
             None
         }
     }

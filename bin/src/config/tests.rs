@@ -215,11 +215,16 @@ fn a_mirror_is_read_with_columns_expressions_and_a_filter() {
 
 #[test]
 fn a_mirror_is_checked_within_a_day_unless_another_time_or_none_is_asked_for() {
-    let check =
-        |rest: &str| read(&format!("{HEAD}{MIRROR}{rest}")).unwrap().mirrors[0].check.map(|time| time.as_secs());
-    assert_eq!(check(""), Some(86_400));
-    assert_eq!(check("check = \"1h30m\""), Some(5_400));
+    use lfk_mirror::{Cron, Schedule};
+    let check = |rest: &str| read(&format!("{HEAD}{MIRROR}{rest}")).unwrap().mirrors[0].check.clone();
+    let within = |seconds| Some(Schedule::Within(std::time::Duration::from_secs(seconds)));
+    assert_eq!(check(""), within(86_400));
+    assert_eq!(check("check = \"1h30m\""), within(5_400));
     assert_eq!(check("check = \"off\""), None);
+    let nightly = Cron::new("0 3 * * *").unwrap();
+    assert_eq!(check("check = { cron = \"0 3 * * *\" }"), Some(Schedule::Cron(nightly.clone())));
+    let berlin = "check = { cron = \"0 3 * * *\", zone = \"Europe/Berlin\" }";
+    assert_eq!(check(berlin), Some(Schedule::Cron(nightly.in_zone("Europe/Berlin").unwrap())));
 }
 
 #[test]
@@ -233,6 +238,13 @@ fn what_is_wrong_with_a_mirror_is_said_with_its_place() {
         ("check = \"59s\"", "10:9", vec!["one minute", "off"]),
         ("check = \"daily\"", "10:9", vec!["one minute", "24h"]),
         ("check = false", "10:9", vec!["not a text"]),
+        ("check = \"0 3 * * *\"", "10:9", vec!["check = { cron ="]),
+        ("check = { cron = \"0 3 * *\" }", "10:18", vec!["form of cron", "0 3 * * *"]),
+        ("check = { cron = \"0 3 30 2 *\" }", "10:18", vec!["ever comes"]),
+        ("check = { cron = 3 }", "10:18", vec!["not a text"]),
+        ("check = { zone = \"UTC\" }", "10:1", vec!["`cron` is missing", "0 3 * * *"]),
+        ("check = { cron = \"0 3 * * *\", zone = \"CEST?\" }", "10:38", vec!["time zone", "tzdata", "Europe/Berlin"]),
+        ("check = { corn = \"0 3 * * *\", cron = \"0 3 * * *\" }", "10:11", vec!["unknown key `corn`", "cron"]),
     ] {
         assert_says(&one(&format!("{MIRROR}{rest}")), place, &words);
     }

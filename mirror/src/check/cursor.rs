@@ -1,9 +1,10 @@
 //! Where a pass stands, kept in a cursor store between its parts. A position that is lost means to start again.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use lfk_core::parts::Key;
-use lfk_core::{CursorStore, Result};
+use lfk_core::{CursorStore, Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 use super::report::Confirmed;
@@ -11,6 +12,8 @@ use super::walk::Position;
 
 /// Most bytes of open keys in a stored state; a store takes 64 KiB.
 const OPEN_BYTES: usize = 32 * 1024;
+/// How long a store that was away is left alone: each call may take a second to fail.
+const LEFT_ALONE: Duration = Duration::from_secs(10);
 
 /// Where a pass stands.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -18,6 +21,9 @@ pub(crate) struct State {
     pub(crate) seed: i64,
     /// Which schema it compares: under another one it begins anew.
     pub(crate) schema: u64,
+    /// Of which pass it is, where passes are told apart.
+    #[serde(default)]
+    pub(crate) pass: String,
     pub(crate) position: Position,
     pub(crate) checked_rows: i64,
     pub(crate) read_rows: i64,
@@ -60,6 +66,8 @@ pub(crate) fn schema_number(fingerprint: &str) -> u64 {
 }
 
 /// A name in a store.
+///
+/// A store that is away holds no check up: the pass goes on, and only its position is not kept meanwhile.
 #[derive(Debug, Clone)]
 pub struct Cursor {
     store: Arc<dyn CursorStore>,
@@ -67,38 +75,63 @@ pub struct Cursor {
     version: Option<u64>,
     /// Somebody else writes under this name: it is theirs.
     lost: bool,
+    /// Only what this pass has stored is gone on with.
+    pass: Option<String>,
+    /// Until when the store, which was away, is not asked again.
+    left_alone: Option<Instant>,
 }
 
 impl Cursor {
     /// A check by hand and the checks of the daemon use different names.
     #[must_use]
     pub fn new(store: Arc<dyn CursorStore>, name: impl Into<String>) -> Self {
-        Self { store, name: name.into(), version: None, lost: false }
+        Self { store, name: name.into(), version: None, lost: false, pass: None, left_alone: None }
     }
 
-    /// What is stored, if it can be read and is of this schema.
+    /// Tells passes apart: what another one has left in the store, which may be from before a time when the store was away, is as
+    /// good as lost.
+    #[must_use]
+    pub(crate) fn of_pass(mut self, pass: String) -> Self {
+        self.pass = Some(pass);
+        self
+    }
+
+    /// What is stored, if it can be read and is of this schema and pass. While the store is away that is nothing, unless a person
+    /// asked to go on with it.
     ///
     /// # Errors
-    /// When the store is away.
-    pub(crate) async fn load(&mut self, schema: u64) -> Result<Option<State>> {
-        let Some(stored) = self.store.load(&self.name).await? else { return Ok(None) };
+    /// When the store is away and `asked_for`; when it cannot be used at all.
+    pub(crate) async fn load(&mut self, schema: u64, asked_for: bool) -> Result<Option<State>> {
+        let stored = match self.store.load(&self.name).await {
+            Err(error) if error.kind == ErrorKind::Unreachable && (!asked_for || self.pass.is_some()) => {
+                self.is_away(&error);
+                None
+            }
+            answer => answer?,
+        };
+        let Some(stored) = stored else { return Ok(None) };
         self.version = Some(stored.version);
         // What another version wrote, or under another schema, is as good as lost.
-        Ok(serde_json::from_str::<State>(&stored.value).ok().filter(|state| state.schema == schema))
+        let state = serde_json::from_str::<State>(&stored.value).ok().filter(|state| state.schema == schema);
+        Ok(state.filter(|state| self.pass.as_ref().is_none_or(|pass| *pass == state.pass)))
     }
 
     /// Keeps a state. Two at once are harmless: the second one to save keeps nothing from then on.
     ///
     /// # Errors
-    /// When the store is away.
+    /// When the store cannot be used at all; that it is away is none.
     pub(crate) async fn save(&mut self, state: &State) -> Result<()> {
-        if self.lost {
+        if self.lost || self.left_alone.is_some_and(|until| Instant::now() < until) {
             return Ok(());
         }
-        let Ok(value) = serde_json::to_string(state) else { return Ok(()) };
-        match self.store.save(&self.name, &value, self.version).await? {
-            Some(version) => self.version = Some(version),
-            None => self.lost = true,
+        let state = State { pass: self.pass.clone().unwrap_or_default(), ..state.clone() };
+        let Ok(value) = serde_json::to_string(&state) else { return Ok(()) };
+        match self.store.save(&self.name, &value, self.version).await {
+            Ok(Some(version)) => self.version = Some(version),
+            // Also after a save whose answer was lost: then nobody goes on behind this position, which does no harm.
+            Ok(None) => self.lost = true,
+            Err(error) if error.kind == ErrorKind::Unreachable => self.is_away(&error),
+            Err(error) => return Err(error),
         }
         Ok(())
     }
@@ -108,12 +141,30 @@ impl Cursor {
         self.lost
     }
 
-    /// The pass has ended.
+    /// The pass has ended. What a store that is away still has then is of a pass that has ended: gone on with, it is looked at once
+    /// more behind that position.
     ///
     /// # Errors
-    /// When the store is away.
+    /// When the store cannot be used at all; that it is away is none.
     pub(crate) async fn forget(&mut self) -> Result<()> {
-        if self.lost { Ok(()) } else { self.store.forget(&self.name).await }
+        if self.lost {
+            return Ok(());
+        }
+        match self.store.forget(&self.name).await {
+            Err(error) if error.kind == ErrorKind::Unreachable => {
+                self.is_away(&error);
+                Ok(())
+            }
+            answer => answer,
+        }
+    }
+
+    fn is_away(&mut self, error: &Error) {
+        if self.left_alone.is_none() {
+            let name = self.name.as_str();
+            tracing::warn!(position = name, error = %error, hint = error.hint, "the check goes on without keeping its position");
+        }
+        self.left_alone = Some(Instant::now() + LEFT_ALONE);
     }
 }
 

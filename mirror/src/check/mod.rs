@@ -186,7 +186,9 @@ async fn prepare<'a>(
     let schema = schema_number(&columns.fingerprint);
     let mut cursor = options.cursor.clone();
     let stored = match &mut cursor {
-        Some(cursor) => cursor.load(schema).await?.filter(|state| options.resume && !state.position.done),
+        Some(cursor) => {
+            cursor.load(schema, options.resume).await?.filter(|state| options.resume && !state.position.done)
+        }
         None => None,
     };
     let resumed = stored.is_some();

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::cursor::Cursor;
 use super::noted::{Difference, MOST_NOTED, Noted};
 use super::{Options, Pass, Prepared, Verdict, ends, guard, load, prepare, report::Stopped, sandwich};
+use crate::schedule::{Last, Schedule};
 use crate::{Mirror, Order, Side};
 
 /// How often a walker says that it is there, and looks whether anything is to be done.
@@ -69,6 +70,8 @@ pub fn start_checks(engine: &Engine, mirrors: &[Mirror]) -> Result<Checks> {
             target,
             owner: Uuid::new_v4(),
             refused: None,
+            every: None,
+            left_out: 0.0,
         };
         checks.tasks.spawn(roller.run(checks.stop.clone()));
     }
@@ -113,14 +116,19 @@ struct Roller {
     owner: Uuid,
     /// Why nothing is handed to the sync, as it was said last.
     refused: Option<Stopped>,
+    /// Half of the seconds after which rows without a look are an alarm, as it was told to the database.
+    every: Option<f64>,
+    /// When it last said that a time came while a pass was under way, in seconds since the epoch.
+    left_out: f64,
 }
 
 /// What the row of a mirror says when this process walks.
 struct Held {
     /// Seconds since the pass under way began.
     running: Option<f64>,
-    /// Seconds since the last pass that came to its end began.
-    started: Option<f64>,
+    /// What tells that pass from all others.
+    pass: Option<String>,
+    last: Last,
     /// Rows compared by that pass.
     checked_rows: i64,
 }
@@ -159,20 +167,43 @@ impl Roller {
     async fn round(&mut self, stop: &CancellationToken) -> Result<()> {
         let Some(held) = self.hold().await? else { return Ok(()) };
         self.look_again(held.checked_rows).await?;
-        let Some(within) = self.mirror.check else { return Ok(()) };
-        // Between two looks at a row lies less than two passes.
-        let time = within / 2;
-        if held.running.is_some() || held.started.is_none_or(|seconds| seconds >= time.as_secs_f64()) {
-            self.pass(time, held.running.is_some(), stop).await?;
+        let Some(schedule) = &self.mirror.check else { return Ok(()) };
+        if held.running.is_some() || schedule.is_due(held.last) {
+            self.pass(schedule.pass_takes(), held.pass, stop).await?;
         }
         Ok(())
     }
 
     /// Whether this process walks, or takes over.
-    async fn hold(&self) -> Result<Option<Held>> {
+    async fn hold(&mut self) -> Result<Option<Held>> {
+        let Some(mut held) = self.say_alive().await? else { return Ok(None) };
+        let Some(schedule) = &self.mirror.check else { return Ok(Some(held)) };
+        let every = schedule.alarm_half(held.last);
+        if self.every.is_none_or(|said| (said - every).abs() > 1.0) {
+            self.every = Some(every);
+            let Some(again) = self.say_alive().await? else { return Ok(None) };
+            held = again;
+        }
+        if held.running.is_some_and(|running| schedule.leaves_out(held.last, running, self.left_out)) {
+            self.left_out = held.last.now;
+            let name = self.mirror.name.as_str();
+            tracing::warn!(
+                definition = name,
+                "a pass of the rolling check takes until after the next time: that one is left out"
+            );
+        }
+        Ok(Some(held))
+    }
+
+    async fn say_alive(&self) -> Result<Option<Held>> {
+        // Before it is known since when rows wait, nobody is alarmed too early.
+        let every = self.mirror.check.as_ref().map(|schedule| match schedule {
+            Schedule::Within(time) => time.as_secs_f64(),
+            Schedule::Cron(_) => self.every.unwrap_or(f64::from(u32::MAX)),
+        });
         let mut tx = self.source.begin(Purpose::Log).await?;
         let query = tx.query(statements::CHECK_HOLD).bind(&self.mirror.name).bind(self.owner);
-        let query = query.bind(self.mirror.check.map(|time| time.as_secs_f64())).bind(SILENCE.as_secs_f64());
+        let query = query.bind(every).bind(SILENCE.as_secs_f64());
         let row = query.fetch_optional(tx.conn()).await.map_err(|e| self.source.error(e))?;
         tx.commit().await?;
         let gauge = metrics::gauge!("lfk_mirror_oldest_unverified_seconds", "mirror" => self.mirror.name.clone());
@@ -184,9 +215,16 @@ impl Roller {
         if self.mirror.check.is_some() {
             gauge.set(row.get::<f64, _>("unverified"));
         }
+        let last = Last {
+            now: row.get("now"),
+            started: row.get("started"),
+            finished: row.get("finished"),
+            unverified: row.get("unverified"),
+        };
         Ok(Some(Held {
             running: row.get("running"),
-            started: row.get("started"),
+            pass: row.get("pass"),
+            last,
             checked_rows: row.get("checked_rows"),
         }))
     }
@@ -198,28 +236,30 @@ impl Roller {
         tx.commit().await
     }
 
-    /// One pass over both tables, or the rest of one, spread over `time`.
-    async fn pass(&mut self, time: Duration, go_on: bool, stop: &CancellationToken) -> Result<()> {
+    /// One pass over both tables, or the rest of the one that is under way, spread over `time`.
+    async fn pass(&mut self, time: Duration, under_way: Option<String>, stop: &CancellationToken) -> Result<()> {
+        let go_on = under_way.is_some();
+        // Another name than that of the checks by hand.
+        let cursor = Cursor::new(self.store.clone(), format!("rolling check: {}", self.mirror.name));
         let options = Options {
             resume: go_on,
             target: TARGET,
             patience: PATIENCE,
             cancel: stop.clone(),
-            // Another name than that of the checks by hand.
-            cursor: Some(Cursor::new(self.store.clone(), format!("rolling check: {}", self.mirror.name))),
+            cursor: Some(cursor.of_pass(under_way.unwrap_or_default())),
             ..Options::default()
         };
         let mirror = self.mirror.clone();
-        let Prepared { plan, state, mut cursor, estimate, resumed } =
+        let Prepared { plan, state, cursor, estimate, resumed } =
             prepare(&mirror, &self.source, &self.target, &options).await?;
-        if !resumed {
-            // A position that is left from before would be younger than the row says.
-            if let Some(cursor) = &mut cursor {
-                cursor.forget().await?;
+        let cursor = match cursor {
+            Some(cursor) if !resumed => {
+                // Under its old name a position that is left from before would be younger than the row says.
+                let Some(pass) = self.begin_pass().await? else { return Ok(()) };
+                Some(cursor.of_pass(pass))
             }
-            cursor.clone_from(&options.cursor);
-            self.say(statements::CHECK_BEGIN_PASS).await?;
-        }
+            other => other,
+        };
         let mut pass = Pass::new(&plan, state, cursor, Instant::now(), estimate);
         pass.open().await?;
         while !pass.walk.position.done {
@@ -284,11 +324,13 @@ impl Roller {
         tx.commit().await
     }
 
-    async fn say(&self, statement: &'static str) -> Result<()> {
+    /// What tells the new pass from all others. Nothing: somebody else has taken over.
+    async fn begin_pass(&self) -> Result<Option<String>> {
         let mut tx = self.source.begin(Purpose::Log).await?;
-        let query = tx.query(statement).bind(&self.mirror.name).bind(self.owner);
-        query.execute(tx.conn()).await.map_err(|e| self.source.error(e))?;
-        tx.commit().await
+        let query = tx.query_scalar(statements::CHECK_BEGIN_PASS).bind(&self.mirror.name).bind(self.owner);
+        let pass = query.fetch_optional(tx.conn()).await.map_err(|e| self.source.error(e))?;
+        tx.commit().await?;
+        Ok(pass)
     }
 
     async fn note(&self, pass: &mut Pass<'_>) -> Result<()> {
