@@ -96,7 +96,7 @@ fn ago(now: Timestamp, seconds: Option<f64>) -> Option<Timestamp> {
 pub struct Cron {
     text: String,
     zone: String,
-    times: croner::Cron,
+    times: Box<croner::Cron>,
     within: TimeZone,
 }
 
@@ -120,7 +120,8 @@ impl Cron {
         // The words of the parser repeat what was written, which may have come from a variable.
         let times =
             parser.parse(text).map_err(|_| Error::config("the times are not in the form of cron").with_hint(remedy))?;
-        let cron = Self { text: text.trim().to_owned(), zone: UTC.to_owned(), times, within: TimeZone::UTC };
+        let cron =
+            Self { text: text.trim().to_owned(), zone: UTC.to_owned(), times: Box::new(times), within: TimeZone::UTC };
         if cron.next_after(Timestamp::now()).is_none() {
             return Err(Error::config("none of the times ever comes").with_hint(remedy));
         }

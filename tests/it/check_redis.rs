@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use lfk_core::RedisStore;
-use lfk_mirror::{Cursor, Options, start_checks};
+use lfk_mirror::{Cron, Cursor, Mirrors as _, Options, start_checks};
 use lfk_tests::scenario::PATIENCE;
-use lfk_tests::{Cli, Frozen, Pair, Redis};
+use lfk_tests::{Cli, Frozen, Pair, Redis, eventually};
 
 use crate::check_rolling::{CONFIGURED, filled as filled_spaces, pass_ends};
 use crate::check_support::{Found, Mirrored, NOTHING, by_chunks, filled};
@@ -133,12 +133,38 @@ async fn f04_the_command_checks_while_the_configured_redis_is_away() -> Result<(
 }
 
 #[tokio::test]
+async fn f04_a_position_that_redis_has_of_an_older_pass_is_not_gone_on_with() -> Result<()> {
+    let more = "; INSERT INTO spaces SELECT n, 'Space ' || n FROM generate_series(10, 50000) n; ANALYZE spaces";
+    let pair = Pair::with_schema(&format!("{SOURCE}{more}"), TARGET).await?;
+    let redis = Redis::start(&[]).await?;
+    let engine = builder(&pair)?.cursor_store(Arc::new(RedisStore::new(&redis.url())?));
+    let engine = activated(engine.mirrors([mirror()?]).build()?).await?;
+    fill(&engine).await?;
+    let checks = start_checks(&engine, &[mirror()?])?;
+    let kept = async || Ok(redis.ask(&["EXISTS", "lfk:position:rolling check: spaces"])? == ":1\r\n");
+    // Behind a chunk it rests for hours.
+    eventually("a position is kept", PATIENCE, kept).await?;
+    drop(checks);
+    // Another process began a pass while Redis was away, and died.
+    let begun = "UPDATE lfk.mirror_check SET running_since = clock_timestamp(), alive_at = alive_at - interval '31 s'
+                 RETURNING running_since::text";
+    let begun: String = pair.main.scalar(begun).await?;
+    let soon = mirror()?.checked_at(Cron::new("* * * * *")?);
+    let checks = start_checks(&engine, &[soon])?;
+    pass_ends(&pair.main).await?;
+    checks.shutdown().await;
+    let anew = format!("SELECT (pass_started_at > '{begun}')::text FROM lfk.mirror_check");
+    assert_eq!(rows(&pair.main, &anew).await?, ["true"], "rows before the position were not looked at since");
+    Ok(())
+}
+
+#[tokio::test]
 async fn f04_the_rolling_check_walks_while_redis_is_away() -> Result<()> {
     let pair = Pair::with_schema(SOURCE, TARGET).await?;
     let redis = Redis::start(&[]).await?;
     let store = RedisStore::new(&redis.url())?.with_timeout(Duration::from_millis(200));
     let engine = builder(&pair)?.cursor_store(Arc::new(store));
-    let engine = activated(lfk_mirror::Mirrors::mirrors(engine, [mirror()?]).build()?).await?;
+    let engine = activated(engine.mirrors([mirror()?]).build()?).await?;
     fill(&engine).await?;
     let _frozen = redis.freeze()?;
     let checks = start_checks(&engine, &[mirror()?])?;
