@@ -69,6 +69,20 @@ impl Writer<'_> {
         Ok(rows)
     }
 
+    /// Has the target judge both statements without a row, and undoes that: they are analysed, rights are judged, and triggers of
+    /// whole statements run.
+    ///
+    /// # Errors
+    /// What would fail whatever the rows are.
+    pub(crate) async fn probe(&self) -> Result<()> {
+        let mut tx = self.turn.away().begin(Purpose::Write).await?;
+        self.hold_fence(&mut tx).await?;
+        self.upsert(&mut tx, &[]).await?;
+        self.delete(&mut tx, &[]).await?;
+        drop(tx);
+        Ok(())
+    }
+
     /// The kill switch and a pause act before the next batch.
     async fn may_write(&self) -> Result<()> {
         let home = self.turn.home();
