@@ -161,6 +161,8 @@ CREATE TABLE IF NOT EXISTS lfk.mirror_fence (
   mirror text NOT NULL,
   source_identity uuid NOT NULL,
   token bigint NOT NULL,
+  -- The table that was written: another one of that name has none of what was written.
+  target oid,
   raised_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
   PRIMARY KEY (mirror, source_identity),
   FOREIGN KEY (mirror, source_identity) REFERENCES lfk.peer (definition, parent_identity) ON DELETE CASCADE

@@ -50,6 +50,7 @@ mod log_support;
 mod managed;
 mod mirror_blame;
 mod mirror_capture;
+mod mirror_fence;
 mod mirror_pages;
 mod mirror_regress;
 mod mirror_rights;

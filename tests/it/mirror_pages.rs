@@ -1,4 +1,4 @@
-//! L9 and memory: how much of a mirror goes at once.
+//! M1 and L9: how much of a mirror goes at once.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ async fn same(pair: &Pair) -> Result<()> {
 }
 
 #[tokio::test]
-async fn l07_wide_rows_of_a_mirror_are_read_and_written_a_few_megabytes_at_a_time() -> Result<()> {
+async fn m01_wide_rows_of_a_mirror_are_read_and_written_a_few_megabytes_at_a_time() -> Result<()> {
     let papers = "CREATE TABLE papers (id bigint PRIMARY KEY, body text);
         INSERT INTO papers SELECT n, repeat(md5(n::text), 32768) FROM generate_series(1, 100) n;
         INSERT INTO papers SELECT 200, repeat('x', 20000000)";

@@ -94,7 +94,8 @@ impl Definition for Synced {
             }
             let sql = Statements::new(&columns);
             let (mirror, source_identity) = (self.mirror.name.as_str(), paired.home_identity);
-            let writer = Writer { turn, lease, mirror, source_identity, sql };
+            let writer =
+                Writer { turn, lease, mirror, source_identity, target: self.mirror.target.table.to_string(), sql };
             let sync = Keeper { writer, portion: &self.portion };
             sync.writer.raise_fence().await?;
             Ok(Box::new(sync) as Box<dyn Converge + 'a>)
