@@ -177,4 +177,4 @@ CREATE TABLE IF NOT EXISTS lfk.before_image (
   row jsonb NOT NULL
 );
 CREATE INDEX IF NOT EXISTS before_image_mirror ON lfk.before_image (mirror, at);
-COMMENT ON TABLE lfk.before_image IS 'Rows of mirrors as they were before a repair changed or deleted them.';
+COMMENT ON TABLE lfk.before_image IS 'Rows of mirrors as they were before a repair changed or deleted them; kept for keep_before of each mirror.';

@@ -13,6 +13,7 @@ mod blame;
 mod fill;
 mod keeper;
 mod portion;
+mod prune;
 mod source;
 mod statements;
 mod target;
@@ -101,6 +102,10 @@ impl Definition for Synced {
             Ok(Box::new(sync) as Box<dyn Converge + 'a>)
         }
         .boxed()
+    }
+
+    fn upkeep<'a>(&'a self, home: &'a Database, away: &'a Database) -> BoxFuture<'a, Result<()>> {
+        prune::prune(&self.mirror.name, home, away, self.mirror.keep_before).boxed()
     }
 }
 

@@ -30,6 +30,8 @@ pub const UPSERT: Template = Template(include_str!("../../mirror/upsert.sql"));
 pub const DELETE_ROWS: Template = Template(include_str!("../../mirror/delete_rows.sql"));
 /// What a repair is about to change.
 pub const KEEP_BEFORE: Template = Template(include_str!("../../mirror/keep_before.sql"));
+/// Forgets rows that repairs had kept.
+pub const PRUNE_BEFORE: &str = include_str!("../../mirror/prune_before.sql");
 /// Asks for a fill.
 pub const BEGIN_FILL: &str = include_str!("../../mirror/begin_fill.sql");
 /// How a fill stands.
