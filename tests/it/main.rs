@@ -59,6 +59,7 @@ mod mirror_rights;
 mod mirror_schema;
 mod mirror_support;
 mod mirror_sync;
+mod mirror_types;
 mod plan;
 mod plan_child;
 mod plan_mirror;
