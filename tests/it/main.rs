@@ -57,6 +57,7 @@ mod mirror_pages;
 mod mirror_regress;
 mod mirror_rights;
 mod mirror_schema;
+mod mirror_standby;
 mod mirror_support;
 mod mirror_sync;
 mod mirror_types;

@@ -53,6 +53,7 @@ pub(super) async fn go_on(sync: &Keeper<'_>, is_over: &(dyn Fn() -> bool + Send 
     loop {
         sync.go_on()?;
         let began = Instant::now();
+        sync.writer.turn.pass(Point::FillPageBegun).await?;
         let asked = sync.portion.rows();
         let page = if place.part == 0 { fill_page(sync, &place).await } else { weed_page(sync, &place).await };
         let page = match page {
