@@ -1,5 +1,6 @@
 //! One verb a file. Each asks the engine and writes its answer.
 
+mod by_kind;
 mod check_config;
 mod daemon;
 mod grants;
@@ -22,6 +23,7 @@ use std::future::Future;
 
 use lfk_core::{Engine, State};
 
+use self::by_kind::ByKind;
 use crate::cli::{Activate, Chosen, Cli, Command, Format, Schema};
 use crate::config::Config;
 use crate::exit::{Complaint, Exit, Failure};

@@ -136,4 +136,13 @@ pub trait Definition: fmt::Debug + Send + Sync {
         lease: &'a Lease,
         state: State,
     ) -> BoxFuture<'a, Result<Box<dyn Converge + 'a>>>;
+
+    /// What is due now and then in the other database, whether or not there is work: about once a minute, from each worker,
+    /// beside its rounds. Short statements; may be dropped anywhere.
+    ///
+    /// # Errors
+    /// Told in the log only.
+    fn upkeep<'a>(&'a self, _home: &'a Database, _away: &'a Database) -> BoxFuture<'a, Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 }

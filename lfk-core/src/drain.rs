@@ -254,10 +254,10 @@ async fn visit_all(ctx: &Context, stop: &CancellationToken) -> Result<Drained> {
             Err(error) => first_error = first_error.or(Some(error)),
         }
     }
-    let look = look(ctx).await?;
-    match first_error {
-        Some(error) => Err(error),
-        None if look.quarantined > 0 => Ok(Drained::NeedsAttention),
-        None => Ok(Drained::Drained),
+    // What went wrong first says more than that a database cannot be looked at, which may be for the same reason.
+    if let Some(error) = first_error {
+        return Err(error);
     }
+    let attention = look(ctx).await?.quarantined > 0;
+    Ok(if attention { Drained::NeedsAttention } else { Drained::Drained })
 }

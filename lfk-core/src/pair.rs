@@ -185,6 +185,7 @@ async fn load(definition: &Declaration, home: &Database) -> Result<Known> {
     let row = tx
         .query(statements::LOAD_DEFINITION)
         .bind(&definition.name)
+        .bind(definition.parent.table.to_string())
         .fetch_optional(tx.conn())
         .await
         .map_err(|e| home.error(e))?;
@@ -199,6 +200,9 @@ async fn load(definition: &Declaration, home: &Database) -> Result<Known> {
     if row.get::<&str, _>("fingerprint") != definition.fingerprint {
         return refuse("what is installed under this name is another definition");
     }
+    if row.get("swapped") {
+        return Err(swapped(definition, home));
+    }
     let types: Vec<String> = row.get("key_types");
     let key_types: Option<Vec<KeyType>> = types.iter().map(|t| KeyType::from_type_name(t)).collect();
     match key_types {
@@ -207,6 +211,21 @@ async fn load(definition: &Declaration, home: &Database) -> Result<Known> {
         }
         _ => refuse("its key has a type that this version does not know"),
     }
+}
+
+/// The log is of the table that had the name, and every question would go to the one that has it now.
+fn swapped(definition: &Declaration, home: &Database) -> Error {
+    let (database, table) = (home.name(), &definition.parent.table);
+    // The place is in the message: the database itself is ours to work in, and the note belongs there.
+    Error::refused(format!(
+        "{database}:{table} is another table than the one whose changes are logged, which was renamed or moved: deletes in this one \
+         are not seen"
+    ))
+    .for_definition(&definition.name)
+    .with_hint(
+        "`lfk install` follows the table that has the name now, and the definition observes until it is activated again; or \
+         rename the tables back. `lfk scan` and `lfk mirror check` find what was missed in between",
+    )
 }
 
 /// Two handles lead to one database exactly when one sees the other's advisory lock. Names and ports prove nothing.

@@ -58,6 +58,8 @@ pub enum Point {
     TargetUncommitted,
     /// Of a mirror: the target is written: the batch is repeated and finds nothing to do.
     TargetWritten,
+    /// Of a mirror: a page of a fill is about to be read: nothing changed.
+    FillPageBegun,
     /// Of a mirror: a page of a fill is done, and its position not yet stored: it is repeated.
     FillPageDone,
     /// A scan has looked for the parents of a page, and raised the barrier of its suspects: nothing is stored yet.
@@ -95,8 +97,14 @@ impl Point {
 
     /// Every point of a turn of a mirror that writes, in the order in which a batch passes them.
     #[cfg(feature = "sabotage")]
-    pub const MIRROR: [Point; 5] =
-        [Self::FenceRaised, Self::SourceRead, Self::TargetUncommitted, Self::TargetWritten, Self::FillPageDone];
+    pub const MIRROR: [Point; 6] = [
+        Self::FenceRaised,
+        Self::SourceRead,
+        Self::TargetUncommitted,
+        Self::TargetWritten,
+        Self::FillPageBegun,
+        Self::FillPageDone,
+    ];
 
     /// Every point of a sweep, in the order in which a chunk passes them.
     #[cfg(feature = "sabotage")]

@@ -182,7 +182,7 @@ pub(crate) async fn settle(lease: &Lease, outcome: &Outcome, policy: &RetryPolic
     let renewed = tx
         .query(statements::COUNT_PROGRESS)
         .bind(&lease.consumer)
-        .bind(lease.token)
+        .bind(lease.token())
         .bind(lease.owner)
         .bind(LEASE.as_secs_f64())
         .bind(keys)

@@ -10,6 +10,9 @@ use crate::schedule::{Cron, Schedule};
 /// Within which time every row is looked at, unless a mirror says otherwise.
 const CHECK_WITHIN: Duration = Duration::from_secs(24 * 3600);
 
+/// How long rows are kept as they were before a repair, unless a mirror says otherwise.
+const KEEP_BEFORE: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// Chosen columns of a source table, kept equal in a target table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mirror {
@@ -27,6 +30,8 @@ pub struct Mirror {
     pub repair: bool,
     /// When the daemon's own checks look at every row; nothing: they only look at what was synced a moment ago.
     pub check: Option<Schedule>,
+    /// How long rows are kept as they were before a repair changed or deleted them. A day at least.
+    pub keep_before: Duration,
 }
 
 /// A column of the target, and what stands in it.
@@ -60,8 +65,16 @@ impl Mirror {
             let message = format!("the key has {here} columns in the source and {there} in the target");
             return Err(Error::config(message).for_definition(&name));
         }
-        let check = Some(Schedule::Within(CHECK_WITHIN));
-        Ok(Self { name, source, target, columns: Vec::new(), filter: None, repair: false, check })
+        Ok(Self {
+            name,
+            source,
+            target,
+            columns: Vec::new(),
+            filter: None,
+            repair: false,
+            check: Some(Schedule::Within(CHECK_WITHIN)),
+            keep_before: KEEP_BEFORE,
+        })
     }
 
     /// Mirrors a column of the source.
@@ -121,6 +134,14 @@ impl Mirror {
     #[must_use]
     pub fn checked_at(mut self, times: Cron) -> Self {
         self.check = Some(Schedule::Cron(times));
+        self
+    }
+
+    /// How long rows are kept as they were before a repair changed or deleted them: 30 days by default, a day at least. A worker
+    /// forgets them after that, in small batches.
+    #[must_use]
+    pub fn keeping_before(mut self, time: Duration) -> Self {
+        self.keep_before = time;
         self
     }
 

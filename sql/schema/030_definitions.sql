@@ -161,6 +161,8 @@ CREATE TABLE IF NOT EXISTS lfk.mirror_fence (
   mirror text NOT NULL,
   source_identity uuid NOT NULL,
   token bigint NOT NULL,
+  -- The table that was written: another one of that name has none of what was written.
+  target oid,
   raised_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
   PRIMARY KEY (mirror, source_identity),
   FOREIGN KEY (mirror, source_identity) REFERENCES lfk.peer (definition, parent_identity) ON DELETE CASCADE
@@ -175,4 +177,4 @@ CREATE TABLE IF NOT EXISTS lfk.before_image (
   row jsonb NOT NULL
 );
 CREATE INDEX IF NOT EXISTS before_image_mirror ON lfk.before_image (mirror, at);
-COMMENT ON TABLE lfk.before_image IS 'Rows of mirrors as they were before a repair changed or deleted them.';
+COMMENT ON TABLE lfk.before_image IS 'Rows of mirrors as they were before a repair changed or deleted them; kept for keep_before of each mirror.';

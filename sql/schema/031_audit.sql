@@ -13,7 +13,7 @@ CREATE TABLE IF NOT EXISTS lfk.audit (
 );
 COMMENT ON TABLE lfk.audit IS 'What was done and by which role. Only ever appended to; never holds a key.';
 COMMENT ON COLUMN lfk.audit.definition IS 'NULL: all of them.';
-COMMENT ON COLUMN lfk.audit.event IS 'installed, state, changed, uninstalled; stopped, started; retry_now, retry_drop; replay; repair_begun, repair_ended.';
+COMMENT ON COLUMN lfk.audit.event IS 'installed, state, changed, uninstalled; stopped, started; retry_now, retry_drop; replay; repair_begun, repair_ended; fence_ahead, target_replaced.';
 
 -- SECURITY DEFINER: whoever may change a state need not be able to write here. The session's role is the one that is noted.
 CREATE OR REPLACE FUNCTION lfk.note_definition() RETURNS trigger

@@ -3,7 +3,7 @@
 --   max_triggers: at most so many relations are tried, so that few locks are held; the caller repeats until nothing is
 --   'created'. only_table: this table_id only. SECURITY DEFINER, so that a worker needs EXECUTE and no rights on tables.
 -- Outcomes: created, leaf_restored (done); locked (repeat); not_allowed (the detail is the GRANT), disabled,
---   foreign_table, dropped, failed (lasting); gone, detached (said once).
+--   foreign_table, swapped, dropped, failed (lasting); gone, detached (said once).
 -- Whatever may have been deleted unseen leaves a sweep marker once a definition hangs on the table: a gap when it is
 --   noticed, when it ends, and every hour between; a leaf that is gone. A leaf that is new is no gap: a sweep for each new
 --   partition would cost more than the deletes aimed at a partition in its first minute, which an orphan scan finds.
@@ -24,6 +24,7 @@ DECLARE
   found_detail text;
   mark boolean;
   lasting boolean;
+  swapped text;
 BEGIN
   RETURN QUERY SELECT * FROM lfk.restore_leaves();
   FOR t IN SELECT x.*, EXISTS (SELECT FROM lfk.definition d WHERE d.table_id = x.table_id) AS used
@@ -35,6 +36,15 @@ BEGIN
     END IF;
     mark := false;
     lasting := false;
+    -- A table of the name that a definition speaks of, and another one than this: the old one was renamed away.
+    swapped := NULL;
+    BEGIN
+      SELECT to_regclass(x.name)::text INTO swapped
+        FROM (SELECT substring(d.parent FROM '^[^:]*:(.*)\([^(]*$') AS name FROM lfk.definition d WHERE d.table_id = t.table_id) x
+       WHERE to_regclass(x.name) <> t.relation LIMIT 1;
+    EXCEPTION WHEN OTHERS THEN
+      swapped := NULL;
+    END;
     BEGIN
       PERFORM lfk.track(t.relation, t.key_columns, t.mirror, t.watched)
         WHERE EXISTS (SELECT FROM unnest(CASE WHEN t.mirror IS NULL THEN '{d,u,t}'::text[] ELSE '{d,u,t,i}' END) f WHERE to_regprocedure(format('lfk.lfk_%s_%s()', t.table_id, f)) IS NULL);
@@ -84,6 +94,10 @@ BEGIN
             found_outcome := 'failed';
             found_detail := SQLERRM;
         END;
+      END IF;
+      IF found_outcome = 'covered' AND r.relation = t.relation AND swapped IS NOT NULL THEN
+        found_outcome := 'swapped';
+        found_detail := format('a definition speaks of %s, which is another table now: nothing is logged there; lfk install follows it', swapped);
       END IF;
       IF found_outcome <> 'covered' THEN
         lasting := true;

@@ -1,29 +1,24 @@
 //! `lfk replay`.
 
 use lfk_core::Replayed;
-use serde::Serialize;
 
 use crate::cli;
 use crate::commands::status::pending;
-use crate::commands::{Context, Outcome};
+use crate::commands::{ByKind, Context, Outcome};
 use crate::config::chosen;
 use crate::exit::Exit;
 use crate::output;
 
-#[derive(Debug, Serialize)]
-struct Answer {
-    loose_foreign_keys: Vec<Replayed>,
-}
-
 pub(super) async fn run(context: &Context, args: &cli::Replay) -> Outcome {
     let names = chosen(&context.engine, &args.chosen.names)?;
-    let answer = Answer { loose_foreign_keys: context.engine.replay(&names, args.since, args.restored).await? };
+    let replayed = context.engine.replay(&names, args.since, args.restored).await?;
+    let answer = context.by_kind(replayed, |one| &one.name);
     output::answer(context.format, &answer, text)?;
     Ok(Exit::Ok)
 }
 
-fn text(answer: &Answer) -> String {
-    let rows = answer.loose_foreign_keys.iter().map(|r| {
+fn text(answer: &ByKind<Replayed>) -> String {
+    let rows = answer.all().map(|r| {
         let (start, keys) = if r.rewound {
             let start = r.start.clone().unwrap_or_else(|| "the start of the log".to_owned());
             (start, pending(r.keys, r.keys_is_lower_bound))

@@ -3,26 +3,21 @@
 //! Keys appear in the answer of `list`, which a person asked for, and nowhere else.
 
 use lfk_core::{Engine, SetAsideChange, SetAsideFilter, SetAsideKey, SetAsideList};
-use serde::Serialize;
 
 use crate::cli::{Retry, RetryDrop, RetryList, WhichKeys};
-use crate::commands::{Context, Outcome};
+use crate::commands::{ByKind, Context, Outcome};
 use crate::config::chosen;
 use crate::confirm::confirm;
 use crate::exit::{Complaint, Exit, Failure};
 use crate::output;
-
-#[derive(Debug, Serialize)]
-struct Changed {
-    loose_foreign_keys: Vec<SetAsideChange>,
-}
 
 pub(super) async fn run(context: &Context, command: Retry) -> Outcome {
     match command {
         Retry::List(args) => list(context, &args).await,
         Retry::Now(args) => {
             let filter = filter(&context.engine, &args.chosen.names, &args.which)?;
-            let answer = Changed { loose_foreign_keys: context.engine.retry_now(&filter).await? };
+            let changes = context.engine.retry_now(&filter).await?;
+            let answer = context.by_kind(changes, |one| &one.name);
             output::answer(context.format, &answer, |answer| changed(answer, "made due"))?;
             Ok(Exit::Ok)
         }
@@ -49,7 +44,8 @@ async fn drop(context: &Context, args: &RetryDrop) -> Outcome {
         let lines = filter.names.iter().map(|name| format!("  {name}"));
         confirm("retry drop", std::iter::once(title).chain(lines)).await?;
     }
-    let answer = Changed { loose_foreign_keys: context.engine.drop_retries(&filter).await? };
+    let changes = context.engine.drop_retries(&filter).await?;
+    let answer = context.by_kind(changes, |one| &one.name);
     output::answer(context.format, &answer, |answer| changed(answer, "dropped"))?;
     Ok(Exit::Ok)
 }
@@ -107,7 +103,7 @@ fn shown(key: &[String]) -> String {
     }
 }
 
-fn changed(answer: &Changed, done: &str) -> String {
+fn changed(answer: &ByKind<SetAsideChange>, done: &str) -> String {
     let line = |c: &SetAsideChange| {
         let keys = if c.keys == 1 { "1 key".to_owned() } else { format!("{} keys", output::count(c.keys)) };
         let kept = match c.left_alone {
@@ -116,7 +112,7 @@ fn changed(answer: &Changed, done: &str) -> String {
         };
         format!("{}: {keys} {done}{kept}\n", c.name)
     };
-    answer.loose_foreign_keys.iter().map(line).collect()
+    answer.all().map(line).collect()
 }
 
 #[cfg(test)]

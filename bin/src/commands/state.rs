@@ -1,34 +1,28 @@
 //! `lfk activate`, `lfk observe` and `lfk pause`.
 
 use lfk_core::{Finding, State, StateChange};
-use serde::Serialize;
 
 use crate::cli::Chosen;
 use crate::commands::plan::refuse_what_plan_refuses;
-use crate::commands::{Context, Outcome};
+use crate::commands::{ByKind, Context, Outcome};
 use crate::config::chosen;
 use crate::exit::Exit;
 use crate::output;
-
-#[derive(Debug, Serialize)]
-struct Answer {
-    loose_foreign_keys: Vec<StateChange>,
-}
 
 pub(super) async fn change(context: &Context, which: &Chosen, to: State, from_now: bool) -> Outcome {
     let names = chosen(&context.engine, &which.names)?;
     if to == State::Active {
         refuse_what_plan_refuses(&context.engine, &names, Finding::forbids_work).await?;
     }
-    let answer = Answer { loose_foreign_keys: context.engine.set_state(&names, to, from_now).await? };
+    let changes = context.engine.set_state(&names, to, from_now).await?;
+    let answer = context.by_kind(changes, |one| &one.name);
     output::answer(context.format, &answer, text)?;
     Ok(Exit::Ok)
 }
 
-fn text(answer: &Answer) -> String {
+fn text(answer: &ByKind<StateChange>) -> String {
     let rows = answer
-        .loose_foreign_keys
-        .iter()
+        .all()
         .map(|c| vec![c.name.clone(), c.from.to_string(), c.to.to_string(), note(c.rewound, c.keys_left_log)]);
     output::table(&["NAME", "WAS", "IS", "NOTE"], rows.collect())
 }

@@ -13,9 +13,12 @@ use crate::config::document::{Located, Section, kind_of};
 use crate::config::problem::Problems;
 use crate::suggest;
 
-const KEYS: [&str; 9] = ["name", "source", "target", "key", "columns", "expressions", "where", "repair", "check"];
+const KEYS: [&str; 10] =
+    ["name", "source", "target", "key", "columns", "expressions", "where", "repair", "check", "keep_before"];
 /// A pass may not be asked for more often: it reads both tables.
 const SHORTEST_CHECK: Duration = Duration::from_secs(60);
+/// The server removes nothing that is younger.
+const SHORTEST_KEEP: Duration = Duration::from_secs(24 * 3600);
 const REMEDY: &str = "write [[mirror]] in double brackets for each of them";
 
 /// Every mirror of the file that could be read. `taken`: names of loose foreign keys.
@@ -59,6 +62,7 @@ fn one(section: &Section<'_>, databases: &[&str], problems: &mut Problems<'_>) -
     let filter = section.string("where", problems);
     let repair = section.flag("repair", problems);
     let check = check(section, problems);
+    let keep_before = keep_before(section, problems);
     let (source, target, name) = (source?, target?, name?);
     let name = name.unwrap_or_else(|| target.0.table.table.as_str().to_owned());
     let mut mirror = match Mirror::new(name, &source.0.to_string(), &target.0.to_string()) {
@@ -78,6 +82,9 @@ fn one(section: &Section<'_>, databases: &[&str], problems: &mut Problems<'_>) -
     }
     for (to, sql) in expressions {
         mirror = added(mirror, |m| m.expression(&to.text, &sql.text), &sql, problems);
+    }
+    if let Some(time) = keep_before {
+        mirror = mirror.keeping_before(time);
     }
     if let Some(sql) = filter {
         mirror = added(mirror, |m| m.only_where(&sql.text), &sql, problems);
@@ -124,6 +131,20 @@ fn cron(section: &Section<'_>, problems: &mut Problems<'_>) -> Option<Cron> {
         Ok(cron) => Some(cron),
         Err(error) => {
             problems.add(zone.span, error.message, error.hint);
+            None
+        }
+    }
+}
+
+/// `keep_before`: how long rows are kept as they were before a repair.
+fn keep_before(section: &Section<'_>, problems: &mut Problems<'_>) -> Option<Duration> {
+    let said = section.string("keep_before", problems)?;
+    match cli::duration(&said.text) {
+        Ok(time) if time >= SHORTEST_KEEP => Some(time),
+        _ => {
+            let message = "`keep_before` is no time from one day on".to_owned();
+            let hint = "write how long rows are kept as they were before a repair, such as keep_before = \"720h\"";
+            problems.add(said.span, message, Some(hint.to_owned()));
             None
         }
     }

@@ -228,6 +228,13 @@ fn a_mirror_is_checked_within_a_day_unless_another_time_or_none_is_asked_for() {
 }
 
 #[test]
+fn rows_from_before_a_repair_are_kept_for_30_days_unless_another_time_is_asked_for() {
+    let keep = |rest: &str| read(&format!("{HEAD}{MIRROR}{rest}")).unwrap().mirrors[0].keep_before.as_secs();
+    assert_eq!(keep(""), 30 * 86_400);
+    assert_eq!(keep("keep_before = \"48h\""), 2 * 86_400);
+}
+
+#[test]
 fn what_is_wrong_with_a_mirror_is_said_with_its_place() {
     for (rest, place, words) in [
         ("colums = { path = \"path\" }", "10:1", vec!["unknown key `colums`", "columns"]),
@@ -245,6 +252,7 @@ fn what_is_wrong_with_a_mirror_is_said_with_its_place() {
         ("check = { zone = \"UTC\" }", "10:1", vec!["`cron` is missing", "0 3 * * *"]),
         ("check = { cron = \"0 3 * * *\", zone = \"CEST?\" }", "10:38", vec!["time zone", "tzdata", "Europe/Berlin"]),
         ("check = { corn = \"0 3 * * *\", cron = \"0 3 * * *\" }", "10:11", vec!["unknown key `corn`", "cron"]),
+        ("keep_before = \"23h\"", "10:15", vec!["one day", "720h"]),
     ] {
         assert_says(&one(&format!("{MIRROR}{rest}")), place, &words);
     }

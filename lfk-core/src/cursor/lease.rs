@@ -4,11 +4,13 @@
 //! clock. The token rises with every claim, and every write names it, so that a worker that slept through its lease moves
 //! nothing. A crash leaves the lease to run out; a graceful stop gives it back at once.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use lfk_sql::statements;
 use sqlx::Row as _;
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -27,13 +29,27 @@ const RENEW: Duration = Duration::from_secs(3);
 pub struct Lease {
     pub(crate) home: Database,
     pub(crate) consumer: String,
-    pub(crate) token: i64,
+    token: Token,
     pub(crate) owner: Uuid,
     /// Whether a window was open when the lease was taken.
     open: AtomicBool,
     /// Cancelled when a renewal finds that somebody else holds it, or that it ran out unrenewed.
     lost: CancellationToken,
     renewal: Option<tokio::task::JoinHandle<()>>,
+}
+
+/// The token, which the renewals read, too. They hold it meanwhile: one that was renewed by a token that has just risen would find
+/// nothing, and take that for a loss.
+#[derive(Debug, Clone)]
+struct Token {
+    now: Arc<AtomicI64>,
+    held: Arc<Mutex<()>>,
+}
+
+impl Token {
+    fn get(&self) -> i64 {
+        self.now.load(Ordering::Relaxed)
+    }
 }
 
 /// The outcome of a claim.
@@ -70,10 +86,11 @@ impl Lease {
         };
         tx.commit().await?;
         let lost = CancellationToken::new();
+        let token = Token { now: Arc::new(AtomicI64::new(token)), held: Arc::default() };
         let mut lease = Self {
             home: home.clone(),
             consumer: consumer.to_owned(),
-            token,
+            token: token.clone(),
             owner,
             open: AtomicBool::new(open),
             lost: lost.clone(),
@@ -93,7 +110,40 @@ impl Lease {
     /// Fences everybody who held the lease before: it rises with every claim.
     #[must_use]
     pub fn token(&self) -> i64 {
-        self.token
+        self.token.get()
+    }
+
+    /// Raises the token above a fence that is ahead of it, while it is ours; asks for the mirror to be filled anew, and says so in
+    /// the audit, in the same transaction.
+    ///
+    /// Whoever holds the lease has the highest token that this cursor has given. A fence that is as high was raised in a past
+    /// that this database has lost: a standby took over that lacked the last commits, or it was installed anew after that.
+    /// What the target got meanwhile may be in no log, hence the fill. Who is still at work in that past is kept out by the next raise.
+    ///
+    /// # Errors
+    /// Lease lost, when a newer writer has raised the fence; then nothing has changed.
+    pub async fn outrank(&self, fence: i64) -> Result<()> {
+        let _renewals = self.token.held.lock().await;
+        let error = |e| self.home.error(e);
+        let mut tx = self.home.begin(Purpose::Log).await?;
+        self.hold(&mut tx).await?;
+        let (before, consumer) = (self.token(), &self.consumer);
+        let outrank = tx.query_scalar(statements::OUTRANK).bind(consumer).bind(before).bind(self.owner).bind(fence);
+        let Some(token) = outrank.fetch_optional(tx.conn()).await.map_err(error)? else { return Err(self.lose()) };
+        tx.query(statements::BEGIN_FILL).bind(consumer).bind(true).execute(tx.conn()).await.map_err(error)?;
+        let note = tx.query(statements::NOTE_OUTRANKED).bind(consumer).bind(before).bind(fence);
+        note.execute(tx.conn()).await.map_err(error)?;
+        tx.commit().await?;
+        self.token.now.store(token, Ordering::Relaxed);
+        tracing::warn!(
+            definition = consumer,
+            database = self.home.name(),
+            token = before,
+            fence,
+            "the fence of the target is ahead of the cursor: the source's database has lost commits, as after a failover to a standby \
+             that was behind; the mirror goes on above it and is filled anew"
+        );
+        Ok(())
     }
 
     /// Whether a window was open when the lease was taken; true once.
@@ -118,7 +168,7 @@ impl Lease {
         let row = tx
             .query(statements::GUARD)
             .bind(&self.consumer)
-            .bind(self.token)
+            .bind(self.token())
             .bind(self.owner)
             .fetch_optional(tx.conn())
             .await
@@ -136,7 +186,11 @@ impl Lease {
     /// Lease lost, or a database that fails.
     pub async fn hold(&self, tx: &mut Tx) -> Result<()> {
         self.check()?;
-        if renew_in(tx, &self.home, &self.consumer, self.token, self.owner).await? { Ok(()) } else { Err(self.lose()) }
+        if renew_in(tx, &self.home, &self.consumer, self.token(), self.owner).await? {
+            Ok(())
+        } else {
+            Err(self.lose())
+        }
     }
 
     /// Notes that a fenced write moved no row.
@@ -156,7 +210,7 @@ impl Lease {
         let mut tx = self.home.begin(Purpose::Log).await?;
         tx.query(statements::RELEASE)
             .bind(&self.consumer)
-            .bind(self.token)
+            .bind(self.token())
             .bind(self.owner)
             .execute(tx.conn())
             .await
@@ -191,7 +245,7 @@ fn foreign_cursor(home: &Database, consumer: &str) -> Error {
 async fn renew_until_lost(
     home: Database,
     consumer: String,
-    token: i64,
+    token: Token,
     owner: Uuid,
     taken: Instant,
     lost: CancellationToken,
@@ -200,7 +254,11 @@ async fn renew_until_lost(
     loop {
         tokio::time::sleep(RENEW).await;
         let asked = Instant::now();
-        match tokio::time::timeout_at(end, renew(&home, &consumer, token, owner)).await {
+        let renewed = async {
+            let _alone = token.held.lock().await;
+            renew(&home, &consumer, token.get(), owner).await
+        };
+        match tokio::time::timeout_at(end, renewed).await {
             Ok(Ok(true)) => end = asked + LEASE,
             Ok(Err(_)) if Instant::now() < end => {}
             _ => break,

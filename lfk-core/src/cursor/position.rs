@@ -51,7 +51,7 @@ pub(crate) async fn open(lease: &Lease, sql: &LogSql, lane: Lane) -> Result<bool
     let opened = tx
         .query(statement)
         .bind(&lease.consumer)
-        .bind(lease.token)
+        .bind(lease.token())
         .bind(lease.owner)
         .execute(tx.conn())
         .await
@@ -80,7 +80,7 @@ pub(crate) async fn read_page(
     let rows = tx
         .query(sql.page.clone())
         .bind(&lease.consumer)
-        .bind(lease.token)
+        .bind(lease.token())
         .bind(limit)
         .bind(after.xid.to_string())
         .bind(after.id)
@@ -117,11 +117,11 @@ pub(crate) async fn advance(
         Move::To(position) => tx
             .query(statements::ADVANCE)
             .bind(&lease.consumer)
-            .bind(lease.token)
+            .bind(lease.token())
             .bind(lease.owner)
             .bind(position.xid.to_string())
             .bind(position.id),
-        Move::Close => tx.query(statements::CLOSE).bind(&lease.consumer).bind(lease.token).bind(lease.owner),
+        Move::Close => tx.query(statements::CLOSE).bind(&lease.consumer).bind(lease.token()).bind(lease.owner),
     };
     let moved = statement
         .bind(LEASE.as_secs_f64())

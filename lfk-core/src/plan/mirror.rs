@@ -73,7 +73,7 @@ pub async fn mirror_ends(mirror: &Declaration, databases: &[Database]) -> Result
     let findings = &mut ends.findings;
     let readable = judge_common(&mirror.parent, &source, &at_source, findings);
     if let Some(root) = source.root().filter(|_| readable) {
-        judge_source(mirror, &source, root, read_source(source_database, &mirror.parent).await?, findings);
+        judge_source(mirror, &source, root, read_source(source_database, mirror).await?, findings);
     }
     let writable = judge_common(&mirror.child, &target, &at_target, findings);
     if let Some(root) = target.root().filter(|_| writable) {
@@ -85,22 +85,38 @@ pub async fn mirror_ends(mirror: &Declaration, databases: &[Database]) -> Result
 }
 
 /// What a worker needs at the source beside columns.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct SourceFacts {
     may_select_all: bool,
     may_make_temporary: bool,
+    /// Virtual generated columns among those that are mirrored or mentioned.
+    computed: Vec<String>,
 }
 
-async fn read_source(database: &Database, relation: &Relation) -> Result<SourceFacts> {
+async fn read_source(database: &Database, mirror: &Declaration) -> Result<SourceFacts> {
     let mut tx = database.begin(Purpose::Admin).await?;
     tx.run(statements::PLAN_READ_ONLY).await?;
-    let table = &relation.table;
+    let table = &mirror.parent.table;
+    let named = source_columns(mirror).into_iter().map(|column| column.as_str().to_owned());
+    let named: Vec<String> = named.chain(mirror.mentioned.iter().cloned()).collect();
     let query = tx.query(statements::PLAN_READ_SOURCE).bind(table.schema.as_str()).bind(table.table.as_str());
+    let query = query.bind(named);
     let row = query.fetch_optional(tx.conn()).await.map_err(|e| database.error(e))?;
     Ok(row.map_or_else(SourceFacts::default, |row| SourceFacts {
         may_select_all: row.get("may_select_all"),
         may_make_temporary: row.get("may_make_temporary"),
+        computed: row.get("computed"),
     }))
+}
+
+/// Their values are computed when they are read. In a trigger they are NULL before and after, so that no change would be seen.
+fn virtual_columns(table: &str, computed: &[String]) -> Option<Finding> {
+    if computed.is_empty() {
+        return None;
+    }
+    let message = format!("{} of {table}: virtual generated columns, whose changes no trigger sees", some_of(computed));
+    let remedy = "mirror an expression of the columns that it is made of, or make it STORED";
+    Some(Finding::refusal("generated_column", message).remedy(remedy))
 }
 
 fn judge_source(mirror: &Declaration, source: &End, root: &Member, facts: SourceFacts, findings: &mut Vec<Finding>) {
@@ -108,6 +124,7 @@ fn judge_source(mirror: &Declaration, source: &End, root: &Member, facts: Source
         findings.push(part_of_another(root, source));
     }
     judge_tracking(&mirror.parent, source, findings);
+    findings.extend(virtual_columns(&table_text(&root.name), &facts.computed));
     let (role, database, table) = (&source.server.role, &mirror.parent.database, table_text(&root.name));
     let refusal = |what: String, grant: String| {
         let message = format!("{role} may not {what} in database {database}");
@@ -350,4 +367,17 @@ fn leads_back(mirrors: &[&&Declaration], first: &Declaration) -> bool {
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn virtual_generated_columns_of_a_source_are_refused_and_others_are_not() {
+        assert!(virtual_columns("public.items", &[]).is_none());
+        let found = virtual_columns("public.items", &["total".to_owned()]).unwrap();
+        assert!(found.refuses && found.code == "generated_column" && found.message.contains("total"), "{found:?}");
+        assert!(found.remedy[0].contains("STORED"), "{found:?}");
+    }
 }

@@ -58,6 +58,8 @@ pub(crate) struct Worker {
     id: Uuid,
     stop: CancellationToken,
     turns: JoinSet<Finished>,
+    /// What definitions do in their other databases now and then: one that is away must not hold up a round.
+    chores: JoinSet<()>,
     consumers: HashMap<String, Consumer>,
     live_workers: usize,
     /// When a turn last ended.
@@ -101,6 +103,7 @@ impl Worker {
             id: Uuid::new_v4(),
             stop,
             turns: JoinSet::new(),
+            chores: JoinSet::new(),
             consumers: HashMap::new(),
             live_workers: 1,
             last_turn: None,
@@ -176,6 +179,7 @@ impl Worker {
             upkeep::cover(&self.home).await?;
             ring::retire(&self.ctx, &self.home).await?;
             self.due.cover = Some(Instant::now());
+            self.start_chores();
         }
         Ok(started)
     }
@@ -213,6 +217,14 @@ impl Worker {
             })
         });
         Ok(candidates.collect())
+    }
+
+    /// Not while the last ones are still at it.
+    fn start_chores(&mut self) {
+        while self.chores.try_join_next().is_some() {}
+        if self.chores.is_empty() {
+            self.chores.spawn(upkeep::definitions(self.ctx.clone(), self.home.clone()));
+        }
     }
 
     fn start_turn(&mut self, candidate: Candidate) {

@@ -2,10 +2,13 @@
 //!
 //! Each is one short transaction, may be repeated by any number of workers, and leaves nothing half done.
 
+use std::sync::Arc;
+
 use lfk_sql::statements;
 use uuid::Uuid;
 
 use crate::capture::{self, Uncovered};
+use crate::context::Context;
 use crate::cursor::LogSql;
 use crate::database::{Database, Purpose};
 use crate::error::{ErrorKind, Result};
@@ -40,6 +43,18 @@ pub(super) async fn forget(home: &Database, id: Uuid) -> Result<()> {
     let mut tx = home.begin(Purpose::Log).await?;
     tx.query(statements::FORGET_WORKER).bind(id).execute(tx.conn()).await.map_err(|e| home.error(e))?;
     tx.commit().await
+}
+
+/// What is due in the other databases of the definitions whose log is here.
+pub(super) async fn definitions(ctx: Arc<Context>, home: Database) {
+    for definition in ctx.definitions.iter().filter(|d| d.declaration().parent.database == home.name()) {
+        let declaration = definition.declaration();
+        let Some(away) = ctx.database(&declaration.child.database) else { continue };
+        if let Err(error) = definition.upkeep(&home, away).await {
+            // The work itself says what is wrong where it matters.
+            tracing::info!(definition = declaration.name, error = %error, "its upkeep failed; it is tried again in a minute");
+        }
+    }
 }
 
 /// Offers a tick; the database keeps one in 30 s.

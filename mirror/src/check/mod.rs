@@ -154,11 +154,15 @@ impl Plan<'_> {
 /// once a second and after a crash. Dropping the future loses at most that second.
 ///
 /// # Errors
-/// Refused when the mirror cannot be compared, or a database is not the one it was installed with; when a database or the
+/// Refused when the mirror cannot be compared, a database is not the one it was installed with, or a mirror is to be repaired that is
+/// not active; when a database or the
 /// cursor store cannot be reached.
 pub async fn check(mirror: &Mirror, source: &Database, target: &Database, options: &Options) -> Result<Report> {
     let begun = Instant::now();
     let Prepared { plan, state, cursor, estimate, .. } = prepare(mirror, source, target, options).await?;
+    if options.repair {
+        repair::refuse_unless_active(&plan).await?;
+    }
     let mut pass = Pass::new(&plan, state, cursor, begun, estimate);
     pass.walk().await?;
     pass.finish().await

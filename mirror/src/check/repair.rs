@@ -3,8 +3,10 @@
 use std::time::{Duration, Instant};
 
 use lfk_core::parts::{Key, Purpose};
-use lfk_core::{ErrorKind, Result};
+use lfk_core::{Error, ErrorKind, Result, State};
 use lfk_sql::statements;
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
 
 use super::ends::Ends;
 use super::guard;
@@ -32,8 +34,37 @@ pub(super) async fn forbidden(plan: &Plan<'_>) -> Result<Option<Stopped>> {
         }
         Err(error) => return Err(error),
     }
+    if !is_active(plan).await? {
+        return Ok(Some(Stopped::NotActive));
+    }
     let now = Columns::fingerprint_now(plan.mirror, &plan.ends.source, &plan.ends.target).await?;
     Ok((now != plan.ends.shapes.columns.fingerprint).then_some(Stopped::SchemaChanged))
+}
+
+/// Whether the sync would do what is handed over.
+async fn is_active(plan: &Plan<'_>) -> Result<bool> {
+    let source = &plan.ends.source;
+    let mut tx = source.begin(Purpose::Log).await?;
+    let read = tx.query(statements::READ_STATE).bind(plan.consumer());
+    let row = read.fetch_optional(tx.conn()).await.map_err(|e| source.error(e))?;
+    tx.commit().await?;
+    let active = |row: &PgRow| State::from_sql(row.get("state")) == State::Active && !row.get::<bool, _>("stopped");
+    Ok(row.is_some_and(|row| active(&row)))
+}
+
+/// Refuses a repair before anything is compared that nobody would carry out.
+///
+/// # Errors
+/// Refused; when the database cannot be reached.
+pub(super) async fn refuse_unless_active(plan: &Plan<'_>) -> Result<()> {
+    if is_active(plan).await? {
+        return Ok(());
+    }
+    let name = &plan.mirror.name;
+    Err(Error::refused("nothing can be repaired: the mirror is not active, or the kill switch is on")
+        .in_database(plan.ends.source.name())
+        .for_definition(name)
+        .with_hint(format!("`lfk activate {name}`, or `lfk start --all` where `lfk status` says stopped; without --repair the check only tells")))
 }
 
 /// Hands keys over, waits until the sync has done them, and looks again. At most two tries a key.

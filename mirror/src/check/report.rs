@@ -111,6 +111,8 @@ pub enum Stopped {
     SchemaChanged,
     /// A database is not the one that it was when the check began.
     AnotherDatabase,
+    /// The mirror is not active, or the kill switch is on: nobody would do it.
+    NotActive,
     /// The time was over.
     TimedOut,
 }
@@ -124,6 +126,7 @@ impl Stopped {
             Self::SourceEmpty => "the source has no rows, and the target has some",
             Self::SchemaChanged => "columns, types or collations have changed since the check began",
             Self::AnotherDatabase => "a database is not the one that it was when the check began",
+            Self::NotActive => "the mirror is not active, or the kill switch is on",
             Self::TimedOut => "the time given was used up",
         }
     }

@@ -35,6 +35,17 @@ pub(super) struct Found {
     pub collation: Option<String>,
 }
 
+impl Found {
+    /// Characters that a `character varying` takes; nothing where it has no limit, or is another type.
+    pub(super) fn text_limit(&self) -> Option<i64> {
+        if self.base != "varchar" || !self.has_modifier {
+            return None;
+        }
+        let (_, limit) = self.base_declared.split_once('(')?;
+        limit.trim_end_matches(')').parse().ok()
+    }
+}
+
 /// What is known of the key of one side.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct KeyIndex {

@@ -82,6 +82,17 @@ fn key_column(mirror: &Mirror, source: &Found, target: &Found) -> Vec<Finding> {
             findings.push(wrong("key_type", format!("{} is {}", column.name, column.declared)));
         }
     }
+    if let Some(limit) = target.text_limit()
+        && source.text_limit().is_none_or(|length| length > limit)
+    {
+        // Cut in silence it would be the key of another row.
+        let what = format!("{} is {} and {} takes {limit} characters only", source.name, source.declared, target.name);
+        let widen =
+            format!("ALTER TABLE {} ALTER COLUMN {} TYPE {}", mirror.target.table, target.name, source.declared);
+        findings.push(
+            Finding::refusal("key_too_narrow", format!("the key of mirror \"{}\": {what}", mirror.name)).remedy(widen),
+        );
+    }
     for column in [source, target] {
         if !column.deterministic {
             let what = format!("{} has a collation in which different texts are equal", column.name);

@@ -264,6 +264,10 @@ fn forms(value: Piece, compared: &Compared) -> Forms {
     let mut casts = compared.casts.iter();
     let innermost = casts.next().map_or("pg_catalog.text", String::as_str);
     let value = casts.fold(cast(value, innermost), |value, to| cast(value, to));
+    let value = match compared.cut {
+        Some(length) => fragment::CUT_BLANKS.render(&[("value", value.into()), ("length", length.into())]),
+        None => value,
+    };
     Forms { text: cast(value.clone(), "pg_catalog.text"), hash: hash(&value, &compared.hashed), value }
 }
 

@@ -56,6 +56,8 @@ pub(super) enum Hashed {
 pub(super) struct Compared {
     /// Casts from the inside out.
     pub casts: Vec<String>,
+    /// Characters behind which an assignment cuts blanks in silence.
+    pub cut: Option<i64>,
     pub hashed: Hashed,
 }
 
@@ -68,7 +70,7 @@ const ROUNDED: &[&str] = &["numeric", "time", "timetz", "timestamp", "timestampt
 /// Decides by the target's type. `source` is nothing for an expression.
 pub(super) fn compared(target: &Found, source: Option<&Found>) -> Compared {
     let qualified = |name: &str| format!("pg_catalog.{}", quoted(name));
-    let as_text = Compared { casts: vec![qualified("text")], hashed: Hashed::Bytes };
+    let as_text = Compared { casts: vec![qualified("text")], cut: None, hashed: Hashed::Bytes };
     if !target.built_in {
         return as_text;
     }
@@ -81,15 +83,18 @@ pub(super) fn compared(target: &Found, source: Option<&Found>) -> Compared {
     match (target.base.as_str(), &target.send) {
         // A number that is too large for the target is a difference, not a failing check.
         ("int2" | "int4", _) if source.is_none_or(|s| s.base != target.base) => {
-            Compared { casts: vec![qualified("int8")], hashed: Hashed::Send("int8send".to_owned()) }
+            Compared { casts: vec![qualified("int8")], cut: None, hashed: Hashed::Send("int8send".to_owned()) }
         }
-        (name, _) if RAW.contains(&name) => Compared { casts: vec![cast], hashed: Hashed::Raw },
+        (name, _) if RAW.contains(&name) => Compared { casts: vec![cast], cut: None, hashed: Hashed::Raw },
         // Its trailing blanks mean nothing, and as a text it has none.
-        ("bpchar", _) => Compared { casts: vec![cast, qualified("text")], hashed: Hashed::Bytes },
-        ("text" | "varchar" | "name" | "xml", _) => as_text,
+        ("bpchar", _) => Compared { casts: vec![cast, qualified("text")], cut: None, hashed: Hashed::Bytes },
+        // It is cut to its 63 bytes without a word, by an assignment too.
+        ("name", _) => Compared { casts: vec![cast, qualified("text")], cut: None, hashed: Hashed::Bytes },
+        ("varchar", _) => Compared { cut: target.text_limit(), ..as_text },
+        ("text" | "xml", _) => as_text,
         // They name things of their own database by number.
         (name, _) if name.starts_with("reg") || element.starts_with("reg") => as_text,
-        (_, Some(send)) => Compared { casts: vec![cast], hashed: Hashed::Send(send.clone()) },
+        (_, Some(send)) => Compared { casts: vec![cast], cut: None, hashed: Hashed::Send(send.clone()) },
         (_, None) => as_text,
     }
 }
@@ -146,6 +151,9 @@ mod tests {
         assert_eq!(how("numeric", "numeric(12,2)", "numeric").0, "numeric(12,2)");
         assert_eq!(how("_numeric", "numeric(12,2)[]", "_numeric").0, "numeric(12,2)[]");
         assert_eq!(how("varchar", "character varying(3)", "text").0, "pg_catalog.\"text\"");
+        let limited = compared(&found("varchar", "character varying(3)"), None);
+        assert_eq!((limited.cut, compared(&found("varchar", "character varying"), None).cut), (Some(3), None));
+        assert_eq!(how("name", "name", "text").0, "pg_catalog.\"name\" pg_catalog.\"text\"");
         assert_eq!(how("bit", "bit(3)", "bit").0, "pg_catalog.\"bit\"");
         assert_eq!(how("bpchar", "character(3)", "text").0, "pg_catalog.\"bpchar\" pg_catalog.\"text\"");
     }

@@ -23,6 +23,9 @@ pub(super) enum After {
     Again(Vec<Piece>),
     /// These keys cannot be done now.
     SetAside(Vec<Key>, Reason),
+    /// A right, a table or a column seems to be missing. That would be true of every row; or one row is to blame, whose
+    /// expression or trigger has raised the same.
+    Doubt(Piece),
 }
 
 impl Piece {
@@ -30,9 +33,21 @@ impl Piece {
         Self { keys, contended: 0 }
     }
 
-    pub(super) fn after(self, error: &Error) -> After {
+    /// The first keys, and what is left behind them.
+    pub(super) fn at_most(mut self, keys: usize) -> (Self, Option<Self>) {
+        if self.keys.len() <= keys.max(1) {
+            return (self, None);
+        }
+        let rest = self.keys.split_off(keys.max(1));
+        (self, Some(Self::new(rest)))
+    }
+
+    /// Decides after a failed attempt. `excused`: rights and schema are known to do for other rows.
+    pub(super) fn after(self, error: &Error, excused: bool) -> After {
         match classify(error) {
-            Class::Stop | Class::Hold | Class::Block => After::Fail,
+            Class::Stop | Class::Hold => After::Fail,
+            Class::Block if !excused => After::Doubt(self),
+            Class::Block => self.halve_or(Reason::Poisoned),
             Class::Slow => self.halve_or(Reason::TimedOut),
             Class::Locked => self.halve_or(Reason::Locked),
             Class::Poison => self.halve_or(Reason::Poisoned),
@@ -67,9 +82,26 @@ mod tests {
     fn a_key_that_is_to_blame_is_found_among_many() {
         // An error without a code is for a person; the class of a poisoned key is tested against a server.
         let error = Error::new(ErrorKind::Unreachable, "away");
-        assert_eq!(Piece::new(keys(4)).after(&error), After::Fail);
+        assert_eq!(Piece::new(keys(4)).after(&error, true), After::Fail);
         let After::Again(halves) = Piece::new(keys(5)).halve_or(Reason::Poisoned) else { panic!("it is halved") };
         assert_eq!(halves.iter().map(|piece| piece.keys.len()).collect::<Vec<_>>(), [2, 3]);
         assert_eq!(Piece::new(keys(1)).halve_or(Reason::Poisoned), After::SetAside(keys(1), Reason::Poisoned));
+    }
+
+    #[test]
+    fn what_may_be_true_of_every_row_is_doubted_until_another_row_went_well() {
+        // As the driver's own errors, it is for a person; those of servers are tested against servers.
+        let error = Error::new(ErrorKind::Sql, "it cannot be read");
+        assert_eq!(Piece::new(keys(4)).after(&error, false), After::Doubt(Piece::new(keys(4))));
+        let After::Again(halves) = Piece::new(keys(4)).after(&error, true) else { panic!("it is halved") };
+        assert_eq!(halves.len(), 2);
+        assert_eq!(Piece::new(keys(1)).after(&error, true), After::SetAside(keys(1), Reason::Poisoned));
+    }
+
+    #[test]
+    fn a_piece_is_cut_to_what_goes_at_once() {
+        let (first, rest) = Piece::new(keys(5)).at_most(2);
+        assert_eq!((first.keys.len(), rest.map(|rest| rest.keys.len())), (2, Some(3)));
+        assert_eq!(Piece::new(keys(1)).at_most(0), (Piece::new(keys(1)), None));
     }
 }

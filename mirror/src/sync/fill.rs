@@ -8,18 +8,16 @@
 use std::time::Instant;
 
 use lfk_core::Result;
-use lfk_core::parts::{Class, Key, Point, Purpose, SweepEnd, Tally, classify};
+use lfk_core::parts::{Batch, Class, Key, Point, Purpose, SweepEnd, Tally, classify};
 use lfk_sql::statements;
 use sqlx::Row as _;
 
-use super::source::{self, Truth};
+use super::keeper::Keeper;
+use super::source::{self, NextRows, Truth};
 use super::target::Writer;
-use super::{Batch, Keeper};
 
-/// Rows of a page.
-const PAGE_ROWS: i64 = 2_000;
-/// Keys of a page whose rows could not be read at once.
-const PAGE_KEYS: i64 = 200;
+/// Keys of a page at most whose rows could not be read at once.
+const PAGE_KEYS: usize = 200;
 
 /// Where a fill is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -55,7 +53,17 @@ pub(super) async fn go_on(sync: &Keeper<'_>, is_over: &(dyn Fn() -> bool + Send 
     loop {
         sync.go_on()?;
         let began = Instant::now();
-        let page = if place.part == 0 { fill_page(sync, &place).await? } else { weed_page(sync, &place).await? };
+        sync.writer.turn.pass(Point::FillPageBegun).await?;
+        let asked = sync.portion.rows();
+        let page = if place.part == 0 { fill_page(sync, &place).await } else { weed_page(sync, &place).await };
+        let page = match page {
+            // Looking for the next keys took too long: fewer of them.
+            Err(error) if classify(&error) == Class::Slow && !sync.portion.is_least() => {
+                sync.portion.timed_out(asked.min(sync.portion.rows()));
+                continue;
+            }
+            page => page?,
+        };
         sync.writer.turn.pass(Point::FillPageDone).await?;
         let (looked_at, written) = (page.keys.len(), page.tally.rows);
         rows += written;
@@ -86,38 +94,52 @@ pub(super) async fn go_on(sync: &Keeper<'_>, is_over: &(dyn Fn() -> bool + Send 
     }
 }
 
-/// Rows of the source, written where they differ. A row that cannot be written with the others is converged by itself.
+/// Rows of the source, written where they differ. Rows that cannot be written together are converged, in smaller pieces.
 async fn fill_page(sync: &Keeper<'_>, place: &Place) -> Result<Page> {
     let Writer { turn, sql, .. } = &sync.writer;
     turn.limiter().statement(turn.stop()).await;
-    let present = match source::next(turn.home(), sql, place.behind.as_ref(), PAGE_ROWS).await {
-        Ok(present) => present,
-        Err(error) if matches!(classify(&error), Class::Slow | Class::Poison) => return key_page(sync, place).await,
-        Err(error) => return Err(error),
-    };
-    let is_last = i64::try_from(present.len()).is_ok_and(|rows| rows < PAGE_ROWS);
-    let keys: Vec<Key> = present.iter().map(|row| row.key.clone()).collect();
-    if keys.is_empty() {
-        return Ok(Page { keys, tally: Tally::default(), is_last });
-    }
-    let tally = match sync.writer.write(&Truth { present, absent: Vec::new() }, &[]).await {
-        Ok(rows) => {
-            turn.limiter().rows(rows, turn.stop()).await;
-            Tally { rows, ..Tally::default() }
+    let asked = sync.portion.rows();
+    let NextRows { rows, more } = match source::next(turn.home(), sql, place.behind.as_ref(), asked).await {
+        Ok(page) => page,
+        Err(error) => {
+            return match classify(&error) {
+                Class::Slow => {
+                    sync.portion.timed_out(asked);
+                    key_page(sync, place).await
+                }
+                Class::Poison | Class::Block => key_page(sync, place).await,
+                _ => Err(error),
+            };
         }
-        Err(error) => match super::bisect::Piece::new(keys.clone()).after(&error) {
-            super::bisect::After::Fail => return Err(error),
+    };
+    let keys: Vec<Key> = rows.iter().map(|row| row.key.clone()).collect();
+    if keys.is_empty() {
+        return Ok(Page { keys, tally: Tally::default(), is_last: !more });
+    }
+    let truth = Truth { present: rows, ..Truth::default() };
+    let written = sync.write(&truth, &[]).await;
+    // Converging reads the rows anew.
+    drop(truth);
+    let tally = match written {
+        Ok(rows) => Tally { rows, ..Tally::default() },
+        Err(error) => match classify(&error) {
+            Class::Stop | Class::Hold => return Err(error),
+            Class::Slow => {
+                sync.portion.timed_out(keys.len());
+                sync.converge(Batch::from(keys.clone())).await?
+            }
             _ => sync.converge(Batch::from(keys.clone())).await?,
         },
     };
-    Ok(Page { keys, tally, is_last })
+    Ok(Page { keys, tally, is_last: !more })
 }
 
 /// Keys of the source, converged one batch after another: a row that cannot be read, or takes too long, is found among them.
 async fn key_page(sync: &Keeper<'_>, place: &Place) -> Result<Page> {
     let Writer { turn, sql, .. } = &sync.writer;
-    let keys = source::next_keys(turn.home(), sql, place.behind.as_ref(), PAGE_KEYS).await?;
-    let is_last = i64::try_from(keys.len()).is_ok_and(|rows| rows < PAGE_KEYS);
+    let limit = PAGE_KEYS.min(sync.portion.rows());
+    let keys = source::next_keys(turn.home(), sql, place.behind.as_ref(), limit).await?;
+    let is_last = keys.len() < limit;
     let tally = if keys.is_empty() { Tally::default() } else { sync.converge(Batch::from(keys.clone())).await? };
     Ok(Page { keys, tally, is_last })
 }
@@ -126,16 +148,18 @@ async fn key_page(sync: &Keeper<'_>, place: &Place) -> Result<Page> {
 async fn weed_page(sync: &Keeper<'_>, place: &Place) -> Result<Page> {
     let Writer { turn, sql, .. } = &sync.writer;
     let away = turn.away();
+    let limit = sync.portion.rows();
     let mut tx = away.begin(Purpose::Check).await?;
     let statement = if place.behind.is_some() { &sql.next_keys } else { &sql.first_keys };
     let mut query = tx.query(statement.clone().into_sql_str());
     for column in place.behind.iter().flat_map(|key| &key.0) {
         query = query.bind(column);
     }
-    let rows = query.bind(PAGE_ROWS).fetch_all(tx.conn()).await.map_err(|e| away.error(e))?;
+    let query = query.bind(i64::try_from(limit).unwrap_or(i64::MAX));
+    let rows = query.fetch_all(tx.conn()).await.map_err(|e| away.error(e))?;
     tx.commit().await?;
     let keys: Vec<Key> = rows.iter().map(|row| Key(row.get("key"))).collect();
-    let is_last = i64::try_from(keys.len()).is_ok_and(|rows| rows < PAGE_ROWS);
+    let is_last = keys.len() < limit;
     let tally = if keys.is_empty() { Tally::default() } else { sync.converge(Batch::from(keys.clone())).await? };
     Ok(Page { keys, tally, is_last })
 }

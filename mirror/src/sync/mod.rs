@@ -9,25 +9,26 @@
 //! last advance, which then writes nothing.
 
 mod bisect;
+mod blame;
 mod fill;
+mod keeper;
+mod portion;
+mod prune;
 mod source;
 mod statements;
 mod target;
 mod verify;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use lfk_core::parts::{
-    Batch, Converge, Declaration, Definition, Key, Kind, Lane, Lease, Pace, Planned, Point, SweepEnd, Tally, Turn,
-    sort_unique,
-};
+use lfk_core::parts::{Batch, Converge, Declaration, Definition, Kind, Lane, Lease, Pace, Planned, Tally, Turn};
 use lfk_core::{Database, Error, Result, State};
 
-use self::bisect::{After, Piece};
+use self::keeper::Keeper;
+use self::portion::Portion;
 use self::statements::Statements;
 use self::target::Writer;
 use self::verify::Verifier;
@@ -42,11 +43,12 @@ const VERIFY_AFTER: Duration = Duration::from_secs(10);
 pub(crate) struct Synced {
     mirror: Mirror,
     declaration: Declaration,
+    portion: Portion,
 }
 
 impl Synced {
     pub(crate) fn new(mirror: Mirror) -> Arc<Self> {
-        Arc::new(Self { declaration: declaration(&mirror), mirror })
+        Arc::new(Self { declaration: declaration(&mirror), mirror, portion: Portion::default() })
     }
 }
 
@@ -93,11 +95,17 @@ impl Definition for Synced {
             }
             let sql = Statements::new(&columns);
             let (mirror, source_identity) = (self.mirror.name.as_str(), paired.home_identity);
-            let sync = Keeper { writer: Writer { turn, lease, mirror, source_identity, sql } };
+            let writer =
+                Writer { turn, lease, mirror, source_identity, target: self.mirror.target.table.to_string(), sql };
+            let sync = Keeper { writer, portion: &self.portion };
             sync.writer.raise_fence().await?;
             Ok(Box::new(sync) as Box<dyn Converge + 'a>)
         }
         .boxed()
+    }
+
+    fn upkeep<'a>(&'a self, home: &'a Database, away: &'a Database) -> BoxFuture<'a, Result<()>> {
+        prune::prune(&self.mirror.name, home, away, self.mirror.keep_before).boxed()
     }
 }
 
@@ -132,77 +140,5 @@ impl Converge for Onlooker {
 
     fn only_looks(&self) -> bool {
         true
-    }
-}
-
-/// Makes the target have what the source has, for the holder of the lease.
-struct Keeper<'a> {
-    writer: Writer<'a>,
-}
-
-impl Keeper<'_> {
-    async fn converge(&self, batch: Batch) -> Result<Tally> {
-        let Batch { mut keys, repairs, .. } = batch;
-        sort_unique(&mut keys);
-        let mut tally = Tally::default();
-        let mut work = vec![Piece::new(keys)];
-        while let Some(piece) = work.pop() {
-            self.go_on()?;
-            match self.attempt(&piece.keys, &repairs).await {
-                Ok(rows) => tally.rows += rows,
-                Err(error) => match piece.after(&error) {
-                    After::Fail => return Err(error),
-                    // The stack hands out the last first.
-                    After::Again(pieces) => work.extend(pieces.into_iter().rev()),
-                    After::SetAside(keys, reason) => tally.set_aside(keys, reason, &error),
-                },
-            }
-        }
-        Ok(tally)
-    }
-
-    async fn attempt(&self, keys: &[Key], repairs: &HashSet<Key>) -> Result<u64> {
-        let Writer { turn, sql, .. } = &self.writer;
-        turn.limiter().statement(turn.stop()).await;
-        self.go_on()?;
-        let truth = source::read(turn.home(), sql, keys).await?;
-        turn.pass(Point::SourceRead).await?;
-        let repairs: Vec<Key> = keys.iter().filter(|key| repairs.contains(*key)).cloned().collect();
-        let rows = self.writer.write(&truth, &repairs).await?;
-        turn.limiter().rows(rows, turn.stop()).await;
-        Ok(rows)
-    }
-
-    /// Stops between two batches when the engine stops. What was committed stays; the batch is repeated later.
-    fn go_on(&self) -> Result<()> {
-        self.writer.turn.go_on()
-    }
-}
-
-impl Converge for Keeper<'_> {
-    fn width(&self) -> usize {
-        self.writer.sql.width
-    }
-
-    fn converge<'b>(&'b self, batch: Batch, _: &'b mut Pace) -> BoxFuture<'b, Result<Tally>> {
-        self.converge(batch).boxed()
-    }
-
-    fn sweep<'b>(&'b self, is_over: &'b (dyn Fn() -> bool + Send + Sync)) -> BoxFuture<'b, Result<(SweepEnd, u64)>> {
-        async move {
-            fill::begin(&self.writer).await?;
-            fill::go_on(self, is_over).await
-        }
-        .boxed()
-    }
-
-    fn spare<'b>(&'b self, _: &'b mut Pace, share: Duration) -> BoxFuture<'b, Result<u64>> {
-        async move {
-            let began = std::time::Instant::now();
-            fill::go_on(self, &|| began.elapsed() >= share || self.writer.turn.stop().is_cancelled())
-                .await
-                .map(|(_, rows)| rows)
-        }
-        .boxed()
     }
 }

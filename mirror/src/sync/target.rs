@@ -6,6 +6,7 @@
 use lfk_core::parts::{Key, Lease, Point, Purpose, Turn, Tx};
 use lfk_core::{Error, ErrorKind, Result, State};
 use lfk_sql::statements;
+use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::source::{SourceRow, Truth};
@@ -17,15 +18,66 @@ pub(crate) struct Writer<'a> {
     pub(crate) lease: &'a Lease,
     pub(crate) mirror: &'a str,
     pub(crate) source_identity: Uuid,
+    /// The table, quoted.
+    pub(crate) target: String,
     pub(crate) sql: Statements,
 }
 
+/// The fence as it stands.
+#[derive(Debug, Clone, Copy)]
+struct Fence {
+    token: i64,
+    /// Whether it was raised for another table of the same name.
+    another: bool,
+}
+
 impl Writer<'_> {
-    /// Keeps every older writer out, once a turn, before the first read of the source.
+    /// Keeps every older writer out, once a turn, before the first read of the source. A target that another table has taken the
+    /// place of is filled anew; and so is one whose fence is of a past that the source's database has lost ([`Lease::outrank`]).
     ///
     /// # Errors
-    /// Lease lost, when a newer writer has been here; a writer that still holds the fence makes it a lock that is not free.
+    /// Lease lost, when a newer writer has been here; held, while an older one is still writing.
     pub(crate) async fn raise_fence(&self) -> Result<()> {
+        let fence = self.read_fence().await?;
+        if fence.is_some_and(|fence| fence.another) {
+            self.fill_the_new_target().await?;
+        }
+        if !self.try_raise().await? {
+            let fence = self.read_fence().await?.ok_or_else(|| self.lease.lose())?;
+            self.lease.outrank(fence.token).await?;
+            if !self.try_raise().await? {
+                return Err(self.lease.lose());
+            }
+        }
+        self.turn.pass(Point::FenceRaised).await
+    }
+
+    async fn read_fence(&self) -> Result<Option<Fence>> {
+        let away = self.turn.away();
+        let mut tx = away.begin(Purpose::Log).await?;
+        let read = tx.query(statements::READ_FENCE).bind(self.mirror).bind(self.source_identity);
+        let row = read.bind(&self.target).fetch_optional(tx.conn()).await.map_err(|e| away.error(e))?;
+        tx.commit().await?;
+        Ok(row.map(|row| Fence { token: row.get("token"), another: row.get("another") }))
+    }
+
+    /// Before the fence is raised for it: a crash in between asks once more.
+    async fn fill_the_new_target(&self) -> Result<()> {
+        let home = self.turn.home();
+        let mut tx = home.begin(Purpose::Log).await?;
+        self.lease.hold(&mut tx).await?;
+        let fill = tx.query(statements::BEGIN_FILL).bind(self.lease.consumer()).bind(true);
+        fill.execute(tx.conn()).await.map_err(|e| home.error(e))?;
+        let note = tx.query(statements::NOTE_TARGET).bind(self.mirror);
+        note.execute(tx.conn()).await.map_err(|e| home.error(e))?;
+        tx.commit().await?;
+        let (mirror, database) = (self.mirror, self.turn.away().name());
+        tracing::warn!(mirror, database, "another table has taken the place of the target; it is filled anew");
+        Ok(())
+    }
+
+    /// False when the fence is as high already.
+    async fn try_raise(&self) -> Result<bool> {
         let away = self.turn.away();
         let mut tx = away.begin(Purpose::Log).await?;
         let raised = tx
@@ -33,14 +85,23 @@ impl Writer<'_> {
             .bind(self.mirror)
             .bind(self.source_identity)
             .bind(self.lease.token())
+            .bind(&self.target)
             .execute(tx.conn())
             .await
-            .map_err(|e| away.error(e))?;
+            .map_err(|e| self.about_fence(e, "an older writer holds the fence of the target, for 5 s at most"))?;
         tx.commit().await?;
-        if raised.rows_affected() == 0 {
-            return Err(self.lease.lose());
+        Ok(raised.rows_affected() > 0)
+    }
+
+    /// Nobody of the application has this row locked, and no key is to blame.
+    fn about_fence(&self, error: sqlx::Error, what: &str) -> Error {
+        let error = self.error(error);
+        if error.sqlstate().as_deref() != Some("55P03") {
+            return error;
         }
-        self.turn.pass(Point::FenceRaised).await
+        let mut held = Error::new(ErrorKind::Held, what).in_database(self.turn.away().name());
+        held.source = error.source;
+        held.for_definition(self.mirror)
     }
 
     /// Makes the target have what the source has. Answers the rows that were written or deleted.
@@ -69,6 +130,20 @@ impl Writer<'_> {
         Ok(rows)
     }
 
+    /// Has the target judge both statements without a row, and undoes that: they are analysed, rights are judged, and triggers of
+    /// whole statements run.
+    ///
+    /// # Errors
+    /// What would fail whatever the rows are.
+    pub(crate) async fn probe(&self) -> Result<()> {
+        let mut tx = self.turn.away().begin(Purpose::Write).await?;
+        self.hold_fence(&mut tx).await?;
+        self.upsert(&mut tx, &[]).await?;
+        self.delete(&mut tx, &[]).await?;
+        drop(tx);
+        Ok(())
+    }
+
     /// The kill switch and a pause act before the next batch.
     async fn may_write(&self) -> Result<()> {
         let home = self.turn.home();
@@ -89,7 +164,7 @@ impl Writer<'_> {
             .bind(self.lease.token())
             .fetch_optional(tx.conn())
             .await
-            .map_err(|e| self.error(e))?;
+            .map_err(|e| self.about_fence(e, "another writer is raising the fence of the target"))?;
         held.map(|_| ()).ok_or_else(|| self.lease.lose())
     }
 

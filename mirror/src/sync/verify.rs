@@ -45,13 +45,20 @@ impl<'a> Verifier<'a> {
         sort_unique(&mut keys);
         let mut work: Vec<Piece> = keys.chunks(KEYS).map(|some| Piece::new(some.to_vec())).collect();
         let mut shown = Shown::default();
+        let mut excused = false;
         while let Some(piece) = work.pop() {
             self.turn.go_on()?;
             self.turn.limiter().statement(self.turn.stop()).await;
             match verify(&self.ends, self.mirror, &piece.keys).await {
                 Ok(found) => shown.add(self.note(piece.keys, &found.verdicts).await?),
-                Err(error) => match piece.after(&error) {
+                Err(error) => match piece.after(&error, excused) {
                     After::Fail => return Err(error),
+                    // A statement is analysed, and its rights are judged, before its first row.
+                    After::Doubt(piece) => {
+                        verify(&self.ends, self.mirror, &[]).await?;
+                        excused = true;
+                        work.push(piece);
+                    }
                     After::Again(pieces) => work.extend(pieces.into_iter().rev()),
                     // A row that cannot be read is the sync's to set aside, which has seen it before.
                     After::SetAside(..) => {}

@@ -10,6 +10,7 @@ pub const SCHEMA: &[&str] = &[
     include_str!("../../schema/031_audit.sql"),
     include_str!("../../schema/032_position.sql"),
     include_str!("../../schema/033_mirror_check.sql"),
+    include_str!("../../schema/034_prune_before.sql"),
     include_str!("../../schema/040_capture_body.sql"),
     include_str!("../../schema/041_track.sql"),
     include_str!("../../schema/042_tree.sql"),

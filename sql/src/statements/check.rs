@@ -75,6 +75,8 @@ pub mod check_fragment {
     pub const SEND: Template = Template(include_str!("../../check/send.sql"));
     /// A text byte by byte.
     pub const BY_BYTES: Template = Template(include_str!("../../check/by_bytes.sql"));
+    /// As an assignment to a limited text leaves it.
+    pub const CUT_BLANKS: Template = Template(include_str!("../../check/cut_blanks.sql"));
     /// The next rows of one side.
     pub const NEXT_ROWS: Template = Template(include_str!("../../check/next_rows.sql"));
     /// The hash of a row.

@@ -4,6 +4,14 @@ use crate::Template;
 
 /// Keeps older writers out.
 pub const RAISE_FENCE: &str = include_str!("../../mirror/raise_fence.sql");
+/// How high the fence is.
+pub const READ_FENCE: &str = include_str!("../../mirror/read_fence.sql");
+/// Raises a token above a fence.
+pub const OUTRANK: &str = include_str!("../../mirror/outrank.sql");
+/// Says that a fence was ahead.
+pub const NOTE_OUTRANKED: &str = include_str!("../../mirror/note_outranked.sql");
+/// Says that the target is another table.
+pub const NOTE_TARGET: &str = include_str!("../../mirror/note_target.sql");
 /// Proves that nobody newer has come.
 pub const HOLD_FENCE: &str = include_str!("../../mirror/hold_fence.sql");
 /// The rows of given keys.
@@ -22,6 +30,8 @@ pub const UPSERT: Template = Template(include_str!("../../mirror/upsert.sql"));
 pub const DELETE_ROWS: Template = Template(include_str!("../../mirror/delete_rows.sql"));
 /// What a repair is about to change.
 pub const KEEP_BEFORE: Template = Template(include_str!("../../mirror/keep_before.sql"));
+/// Forgets rows that repairs had kept.
+pub const PRUNE_BEFORE: &str = include_str!("../../mirror/prune_before.sql");
 /// Asks for a fill.
 pub const BEGIN_FILL: &str = include_str!("../../mirror/begin_fill.sql");
 /// How a fill stands.

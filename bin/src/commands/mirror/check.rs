@@ -65,6 +65,7 @@ fn outcome(report: &Report) -> Outcome {
     let differ = report.confirmed.total();
     if let Some(Repaired { stopped: Some(stopped), .. }) = &report.repair {
         let (exit, hint) = match stopped {
+            Stopped::NotActive => (Exit::Refused, "`lfk activate`, or `lfk start --all`; then run it again"),
             Stopped::TimedOut => (Exit::TimedOut, "run it again with --resume"),
             _ => (Exit::Refused, "find out why before anything is repaired; without --repair the check only tells"),
         };
