@@ -173,7 +173,10 @@ impl Mirror {
     /// Everything that makes it this mirror. When it changes under the same name, it goes back to observing.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        let columns: Vec<String> = self.columns.iter().map(|c| format!("{}={}", c.target, c.value.as_text())).collect();
+        // In an order of its own: a file sorts columns, an application names them as it likes, and both may run beside each other.
+        let mut columns: Vec<String> =
+            self.columns.iter().map(|c| format!("{}={}", c.target, c.value.as_text())).collect();
+        columns.sort();
         let filter = self.filter.as_ref().map_or("", Expression::as_str);
         format!("mirror {} -> {} [{}] where {filter}", self.source, self.target, columns.join(", "))
     }
@@ -224,6 +227,8 @@ mod tests {
         let third = mirror.clone().only_where("not archived").unwrap();
         assert_ne!(mirror.fingerprint(), other.fingerprint());
         assert_ne!(mirror.fingerprint(), third.fingerprint());
+        let both = |one: &str, two: &str| mirror.clone().column(one, one).unwrap().column(two, two).unwrap();
+        assert_eq!(both("path", "kind").fingerprint(), both("kind", "path").fingerprint());
         assert_eq!(mirror.fingerprint(), mirror.clone().repaired(true).checked_within(None).fingerprint());
     }
 }
