@@ -87,8 +87,7 @@ fn key_column(mirror: &Mirror, source: &Found, target: &Found) -> Vec<Finding> {
     {
         // Cut in silence it would be the key of another row.
         let what = format!("{} is {} and {} takes {limit} characters only", source.name, source.declared, target.name);
-        let widen =
-            format!("ALTER TABLE {} ALTER COLUMN {} TYPE {}", mirror.target.table, target.name, source.declared);
+        let widen = format!("give the column {} of {} the type {}", target.name, mirror.target.table, source.declared);
         findings.push(
             Finding::refusal("key_too_narrow", format!("the key of mirror \"{}\": {what}", mirror.name)).remedy(widen),
         );
