@@ -167,6 +167,9 @@ pub(crate) struct Check {
     /// Show some keys of rows that differ
     #[arg(long)]
     pub(crate) show_keys: bool,
+    /// How rows are compared [default: as suits key and tables]
+    #[arg(long, value_name = "METHOD")]
+    pub(crate) method: Option<crate::commands::How>,
     /// End with code 6 when it takes longer, for example 30s or 5m; --resume goes on
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,

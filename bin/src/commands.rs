@@ -19,6 +19,7 @@ mod status;
 mod switch;
 mod uninstall;
 
+pub(crate) use self::mirror::How;
 use std::future::Future;
 
 use lfk_core::{Engine, State};

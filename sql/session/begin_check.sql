@@ -2,7 +2,8 @@
 -- Why these: a row-level policy that hides rows must be an error, not an absence; texts of the same value must be the same
 --   text in both databases, whatever role and database defaults say; plans are made for the keys at hand, because a search of
 --   a constant list is hashed and one of a parameter is not; without sequential scans a plan on a tiny table looks so dear that
---   it would be compiled; a reader in the background uses one core.
+--   it would be compiled; with TID scans a walk in physical order reads the pages that it asks for, and no others; a reader in
+--   the background uses one core.
 BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;
 SELECT pg_catalog.set_config('search_path', 'pg_catalog', true),
        pg_catalog.set_config('row_security', 'off', true),
@@ -14,6 +15,7 @@ SELECT pg_catalog.set_config('search_path', 'pg_catalog', true),
        pg_catalog.set_config('jit', 'off', true),
        pg_catalog.set_config('enable_seqscan', 'off', true),
        pg_catalog.set_config('enable_bitmapscan', 'off', true),
+       pg_catalog.set_config('enable_tidscan', 'on', true),
        pg_catalog.set_config('TimeZone', 'UTC', true),
        pg_catalog.set_config('DateStyle', 'ISO, YMD', true),
        pg_catalog.set_config('IntervalStyle', 'postgres', true),

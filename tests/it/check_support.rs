@@ -190,6 +190,11 @@ impl Memory {
     pub fn kept(&self, name: &str) -> Option<String> {
         self.0.lock().expect("nobody panics with it").get(name).map(|s| s.value.clone())
     }
+
+    /// What there is.
+    pub fn names(&self) -> Vec<String> {
+        self.0.lock().expect("nobody panics with it").keys().cloned().collect()
+    }
 }
 
 impl CursorStore for Memory {

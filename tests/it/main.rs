@@ -15,6 +15,7 @@ mod check_columns;
 mod check_faults;
 mod check_find;
 mod check_lag;
+mod check_physical;
 mod check_redis;
 mod check_repair;
 mod check_resume;

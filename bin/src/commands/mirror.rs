@@ -8,6 +8,7 @@ use lfk_mirror::Fill;
 use serde::Serialize;
 use std::io::{self, IsTerminal as _};
 
+pub(crate) use self::check::How;
 use crate::cli::{Backfill, Mirror};
 use crate::commands::{Context, Outcome};
 use crate::exit::{Complaint, Exit, Failure, say};

@@ -8,6 +8,7 @@ use lfk_core::{Database, Error, ErrorKind, Result};
 use lfk_sql::{Sql, statements};
 use sqlx::Row as _;
 
+use super::listing::{Keys, Listing};
 use super::shapes::{Bounds, HashForm, Shapes};
 use crate::{Columns, Order, Side};
 
@@ -104,9 +105,17 @@ impl Ends {
         })
     }
 
-    pub(crate) async fn list(&self, side: Side, order: Order, range: Range<'_>, limit: i64) -> Result<Vec<Listed>> {
+    pub(crate) async fn list(&self, side: Side, order: Order, range: Range<'_>, limit: i64) -> Result<Listing> {
         let rows = self.fetch(side, self.shapes.list(side, order, range.bounds()), range, limit).await?;
-        Ok(rows.iter().map(|row| Listed { key: Key(row.get("key")), hash: row.get("hash") }).collect())
+        let row = rows.first().ok_or_else(|| self.no_answer(side))?;
+        let hashes: Option<Vec<Option<i64>>> = row.get("hashes");
+        let keys = if self.shapes.has_numbers() {
+            Keys::Numbers(row.get::<Option<_>, _>("lfk_k1").unwrap_or_default())
+        } else {
+            let column = |n: usize| row.get::<Option<_>, _>(format!("lfk_k{n}").as_str()).unwrap_or_default();
+            Keys::Texts((1..=self.shapes.width()).map(column).collect())
+        };
+        Ok(Listing { keys, hashes: hashes.unwrap_or_default() })
     }
 
     async fn fetch(&self, side: Side, sql: Sql, range: Range<'_>, limit: i64) -> Result<Vec<sqlx::postgres::PgRow>> {

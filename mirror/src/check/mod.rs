@@ -1,18 +1,23 @@
 //! Checks: proof that a mirror is equal to its source, or which rows are not.
 //!
 //! A pass walks both tables in the order of the key ([`walk`]), compares chunks by digests that the servers compute, and lists
-//! only chunks that differ. What looks different is a suspect; [`sandwich`] proves it, without waiting: lag is never reported
-//! as a difference, and a difference never explained away as lag.
+//! only chunks that differ. Large tables whose rows do not lie in that order are walked page by page ([`physical`]). What looks
+//! different is a suspect; [`sandwich`] proves it, without waiting: lag is never reported as a difference, and a difference
+//! never explained away as lag.
 
 mod cursor;
 mod ends;
 mod guard;
+mod leaves;
+mod listing;
 mod noted;
+mod physical;
 mod repair;
 mod report;
 mod rolling;
 mod sandwich;
 mod shapes;
+mod sums;
 mod suspects;
 mod walk;
 
@@ -28,16 +33,20 @@ pub use self::cursor::Cursor;
 use self::cursor::{State, schema_number};
 pub(crate) use self::ends::Ends;
 use self::guard::{Alarm, Identities};
+use self::leaves::suits;
 pub use self::report::{Confirmed, Progress, Repaired, Report, Sample, Stopped, Unverifiable};
 pub use self::rolling::{Checks, start_checks};
 pub use self::sandwich::{Probe, Sandwich, Seen, Verdict, Verdicts};
+use self::sums::Sums;
 use self::suspects::Suspects;
-use self::walk::Walk;
+use self::walk::{Position, Walk};
 pub(crate) use self::{noted::Noted, sandwich::verify};
-use crate::{Columns, Mirror};
+use crate::{Columns, Mirror, Order, Side};
 
 /// How often a position is kept.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// A position in physical order is kept a second less often for so many buckets (32 KiB in the store).
+const BUCKETS_A_SECOND: u32 = 1024;
 /// How often keys in flight are looked at again while the walk goes on.
 const LOOK_AGAIN_EVERY: Duration = Duration::from_secs(1);
 /// How many keys are shown.
@@ -54,6 +63,9 @@ pub enum Method {
     Rows,
     /// As rows, looked up by key: for keys that the two servers sort differently.
     Keys,
+    /// Digests of buckets of keys, each side read page by page: for large tables whose rows do not lie in the order of the key,
+    /// such as those with random uuids.
+    Physical,
 }
 
 /// Is told how a check is getting on.
@@ -128,6 +140,7 @@ struct Plan<'a> {
     ends: Ends,
     identities: Identities,
     options: &'a Options,
+    method: Method,
     deadline: Option<Instant>,
 }
 
@@ -159,11 +172,11 @@ impl Plan<'_> {
 /// cursor store cannot be reached.
 pub async fn check(mirror: &Mirror, source: &Database, target: &Database, options: &Options) -> Result<Report> {
     let begun = Instant::now();
-    let Prepared { plan, state, cursor, estimate, .. } = prepare(mirror, source, target, options).await?;
+    let Prepared { plan, begin, .. } = prepare(mirror, source, target, options).await?;
     if options.repair {
         repair::refuse_unless_active(&plan).await?;
     }
-    let mut pass = Pass::new(&plan, state, cursor, begun, estimate);
+    let mut pass = Pass::new(&plan, begin, begun);
     pass.walk().await?;
     pass.finish().await
 }
@@ -171,11 +184,19 @@ pub async fn check(mirror: &Mirror, source: &Database, target: &Database, option
 /// A pass that can be begun, or gone on with.
 struct Prepared<'a> {
     plan: Plan<'a>,
-    state: State,
-    cursor: Option<Cursor>,
-    estimate: f64,
+    begin: Begin,
     /// Whether it goes on with what was stored.
     resumed: bool,
+}
+
+/// Where a pass begins.
+struct Begin {
+    state: State,
+    /// Of the pages before the position, in physical order.
+    sums: Option<Sums>,
+    cursor: Option<Cursor>,
+    /// Rows of the source.
+    estimate: f64,
 }
 
 async fn prepare<'a>(
@@ -191,14 +212,45 @@ async fn prepare<'a>(
     let mut cursor = options.cursor.clone();
     let stored = match &mut cursor {
         Some(cursor) => {
-            cursor.load(schema, options.resume).await?.filter(|state| options.resume && !state.position.done)
+            let stored = cursor.load(schema, options.resume).await?;
+            stored.filter(|(state, _)| options.resume && !state.position.done)
         }
         None => None,
     };
     let resumed = stored.is_some();
-    let state = stored.unwrap_or_else(|| State { seed: rand::random(), schema, ..State::default() });
+    let (state, sums) = stored.unwrap_or_else(|| (State { seed: rand::random(), schema, ..State::default() }, None));
     let ends = Ends::new(source, target, columns, state.seed).await?;
-    Ok(Prepared { plan: Plan { mirror, ends, identities, options, deadline }, state, cursor, estimate, resumed })
+    let method = choose(&ends, options.method, &state.position).await.map_err(|e| e.for_definition(&mirror.name))?;
+    let plan = Plan { mirror, ends, identities, options, method, deadline };
+    Ok(Prepared { plan, begin: Begin { state, sums, cursor, estimate }, resumed })
+}
+
+/// How this pass compares rows. One that goes on does so in the way it went.
+async fn choose(ends: &Ends, asked: Option<Method>, position: &Position) -> Result<Method> {
+    if position.pages.is_some() {
+        return Ok(Method::Physical);
+    }
+    if ends.shapes.columns.order == Order::None && matches!(asked, Some(Method::Digest | Method::Rows)) {
+        return Err(Error::refused("the two servers sort the keys in different orders")
+            .with_hint("leave the method to lfk, or give both key columns an index in collation \"C\""));
+    }
+    let by_key = asked.filter(|method| *method != Method::Physical).unwrap_or_else(|| ends.shapes.method());
+    if position.by_key || position.behind.is_some() || position.reverse || asked.is_some_and(|method| method == by_key)
+    {
+        return Ok(by_key);
+    }
+    let (source, target) = futures::try_join!(ends.leaves(Side::Source), ends.leaves(Side::Target))?;
+    if let Some(leaf) = source.iter().chain(&target).find(|leaf| !leaf.readable) {
+        return match asked {
+            Some(_) => Err(Error::refused(format!("{} cannot be read in physical order", leaf.table)).with_hint(
+                "a foreign table has none; of a partition it takes SELECT on the partition itself; or choose another method",
+            )),
+            None => Ok(by_key),
+        };
+    }
+    let order = ends.shapes.columns.order;
+    let suits = asked.is_some() || suits(&source, order) || suits(&target, order);
+    Ok(if suits { Method::Physical } else { by_key })
 }
 
 async fn load(mirror: &Mirror, source: &Database, target: &Database) -> Result<Columns> {
@@ -230,10 +282,10 @@ struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    fn new(plan: &'a Plan<'a>, state: State, cursor: Option<Cursor>, begun: Instant, estimate: f64) -> Self {
-        let options = plan.options;
-        let method = options.method.unwrap_or_else(|| plan.ends.shapes.method());
-        let walk = Walk::new(&plan.ends, state.position.clone(), method, options.chunk_rows, options.target);
+    fn new(plan: &'a Plan<'a>, begin: Begin, begun: Instant) -> Self {
+        let Begin { state, sums, cursor, estimate } = begin;
+        let (options, position) = (plan.options, state.position.clone());
+        let walk = Walk::new(&plan.ends, position, plan.method, options.chunk_rows, options.target, sums);
         let alarm = Alarm { rung: state.alarm, ..Alarm::default() };
         let before = state.clone();
         let suspects = Suspects::default();
@@ -245,9 +297,7 @@ impl<'a> Pass<'a> {
         self.open().await?;
         while !self.walk.position.done && !self.plan.is_over() {
             self.step().await?;
-            if self.saved.elapsed() >= SAVE_EVERY {
-                self.save().await?;
-            }
+            self.save().await?;
             self.tell();
         }
         Ok(())
@@ -262,9 +312,12 @@ impl<'a> Pass<'a> {
     /// Compares the next chunk. Answers the source rows that were read.
     async fn step(&mut self) -> Result<i64> {
         let chunk = self.walk.next().await?;
+        if chunk.anew {
+            self.begin_anew();
+        }
         let confirmed = self.suspects.confirmed.total();
         self.suspects.look(&self.plan.ends, self.plan.consumer(), chunk.suspects).await?;
-        self.alarm.chunk(chunk.rows, self.suspects.confirmed.total() - confirmed);
+        self.alarm.chunk(chunk.among, self.suspects.confirmed.total() - confirmed);
         self.state.checked_rows += chunk.rows;
         self.state.read_rows += chunk.read;
         self.state.chunks += 1;
@@ -291,7 +344,7 @@ impl<'a> Pass<'a> {
                 cursor.forget().await?;
             }
         } else {
-            self.save().await?;
+            self.keep().await?;
         }
         Ok(self.report(complete, unverifiable, repair))
     }
@@ -324,8 +377,22 @@ impl<'a> Pass<'a> {
         self.state.alarm = self.alarm.rung;
     }
 
-    /// Keeps the position, if everything before it that still takes a look can be kept with it.
+    /// What was found so far counts no more, nor what earlier parts of the pass have.
+    fn begin_anew(&mut self) {
+        let State { seed, schema, .. } = self.state;
+        self.before = State { seed, schema, seconds: self.before.seconds, ..State::default() };
+        self.state = State { position: self.walk.position.clone(), ..self.before.clone() };
+        (self.suspects, self.alarm) = (Suspects::default(), Alarm::default());
+    }
+
+    /// Keeps the position now and then: the more belongs to it, the less often.
     async fn save(&mut self) -> Result<()> {
+        let parts = self.walk.position.needs_sums().map_or(1, |(buckets, _)| 1 + buckets / BUCKETS_A_SECOND);
+        if self.saved.elapsed() < SAVE_EVERY * parts { Ok(()) } else { self.keep().await }
+    }
+
+    /// Keeps the position, if everything before it that still takes a look can be kept with it.
+    async fn keep(&mut self) -> Result<()> {
         self.count();
         self.saved = Instant::now();
         let Some(cursor) = &mut self.cursor else { return Ok(()) };
@@ -337,15 +404,25 @@ impl<'a> Pass<'a> {
         if self.plan.options.repair {
             state.confirmed = self.before.confirmed;
         }
-        if fits { cursor.save(&state).await } else { Ok(()) }
+        if !fits {
+            return Ok(());
+        }
+        cursor.save(&mut state, self.walk.sums()).await?;
+        // The next sums are kept beside these.
+        self.walk.position.clone_from(&state.position);
+        self.state.position = state.position;
+        Ok(())
     }
 
     fn tell(&self) {
         let Some(tell) = &self.plan.options.progress else { return };
         let (done, seconds) = (as_float(self.state.read_rows), self.begun.elapsed().as_secs_f64());
         let here = as_float(self.state.read_rows - self.before.read_rows);
+        let known = self.walk.fraction();
         let fraction = (self.estimate > 0.0).then(|| (done / self.estimate.max(done)).clamp(0.0, 1.0));
         let left = (self.estimate > 0.0 && here > 0.0).then(|| (self.estimate - done).max(0.0) * seconds / here);
+        let by_pages = |share: f64| (share > 0.0).then(|| (1.0 - share) * (self.before.seconds + seconds) / share);
+        let (fraction, left) = if known.is_some() { (known, known.and_then(by_pages)) } else { (fraction, left) };
         tell(&Progress {
             checked_rows: self.state.checked_rows,
             chunks: self.state.chunks,
@@ -370,7 +447,7 @@ impl<'a> Pass<'a> {
             not_yet: self.state.not_yet,
             quarantined: self.state.quarantined,
             unverifiable,
-            method: self.plan.options.method.unwrap_or_else(|| self.plan.ends.shapes.method()),
+            method: self.walk.method(),
             complete,
             repair,
             samples: samples.filter_map(|(key, verdict)| Sample::new(key, *verdict)).collect(),

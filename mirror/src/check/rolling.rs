@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::cursor::Cursor;
 use super::noted::{Difference, MOST_NOTED, Noted};
-use super::{Options, Pass, Prepared, Verdict, ends, guard, load, prepare, report::Stopped, sandwich};
+use super::{Method, Options, Pass, Prepared, Verdict, ends, guard, load, prepare, report::Stopped, sandwich};
 use crate::schedule::{Last, Schedule};
 use crate::{Mirror, Order, Side};
 
@@ -250,9 +250,9 @@ impl Roller {
             ..Options::default()
         };
         let mirror = self.mirror.clone();
-        let Prepared { plan, state, cursor, estimate, resumed } =
-            prepare(&mirror, &self.source, &self.target, &options).await?;
-        let cursor = match cursor {
+        let Prepared { plan, mut begin, resumed } = prepare(&mirror, &self.source, &self.target, &options).await?;
+        let estimate = begin.estimate;
+        begin.cursor = match begin.cursor {
             Some(cursor) if !resumed => {
                 // Under its old name a position that is left from before would be younger than the row says.
                 let Some(pass) = self.begin_pass().await? else { return Ok(()) };
@@ -260,7 +260,7 @@ impl Roller {
             }
             other => other,
         };
-        let mut pass = Pass::new(&plan, state, cursor, Instant::now(), estimate);
+        let mut pass = Pass::new(&plan, begin, Instant::now());
         pass.open().await?;
         while !pass.walk.position.done {
             let Some(held) = self.hold().await? else { return Ok(()) };
@@ -271,13 +271,20 @@ impl Roller {
                 // A position at the end would make whoever comes after a crash begin anew.
                 break;
             }
-            pass.save().await?;
+            if pass.walk.sums().is_some() {
+                pass.save().await?
+            } else {
+                pass.keep().await?
+            };
             if pass.cursor.as_ref().is_some_and(Cursor::is_lost) {
                 return Ok(());
             }
             let gone = Duration::try_from_secs_f64(held.running.unwrap_or(0.0)).unwrap_or(time);
             let rows_left = estimate - super::as_float(pass.state.read_rows);
-            let rest = rest(super::as_float(read), rows_left, time.saturating_sub(gone), began.elapsed());
+            // In physical order the sides are compared at the end: what is written meanwhile only looks different, and is the
+            // more the longer that takes.
+            let left = if pass.walk.method() == Method::Physical { Duration::ZERO } else { time.saturating_sub(gone) };
+            let rest = rest(super::as_float(read), rows_left, left, began.elapsed());
             if !self.wait(rest).await? {
                 return Ok(());
             }

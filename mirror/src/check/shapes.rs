@@ -1,5 +1,7 @@
 //! The statements of a check, rendered once for one mirror.
 
+mod pages;
+
 use lfk_core::parts::Key;
 use lfk_sql::statements::{self, check_fragment as fragment, sweep_fragment};
 use lfk_sql::{Ident, Piece, Sql, Template};
@@ -42,7 +44,7 @@ impl Shapes {
 
     pub(crate) fn digest(&self, side: Side, order: Order, bounds: Bounds) -> Sql {
         let rows = Piece::from(self.next_rows(side, order, bounds));
-        if let ([_], Some(KeyKind::Int8)) = (self.columns.keys.as_slice(), self.columns.keys.first().map(|k| k.kind)) {
+        if self.has_numbers() {
             return statements::CHECK_DIGEST_MAX.render(&[("rows", rows)]);
         }
         let backwards = self.named("s").map(|column| fragment::DESCENDING.render(&[("column", column.into())]));
@@ -54,11 +56,22 @@ impl Shapes {
     }
 
     pub(crate) fn list(&self, side: Side, order: Order, bounds: Bounds) -> Sql {
-        statements::CHECK_LIST_ROWS.render(&[
-            ("rows", self.next_rows(side, order, bounds).into()),
-            ("texts", self.texts("s").into()),
-            ("order", Sql::join(self.named("s"), ", ").into()),
-        ])
+        let values: Vec<Sql> = if self.has_numbers() {
+            self.named("s").map(|column| cast(column, "pg_catalog.int8")).collect()
+        } else {
+            self.of_rows("s", fragment::KEY_TEXT).collect()
+        };
+        let lists = values
+            .into_iter()
+            .zip(1..)
+            .map(|(value, n)| fragment::LIST_OF.render(&[("value", value.into()), ("name", (&name_of(n)).into())]));
+        statements::CHECK_LIST_ROWS
+            .render(&[("rows", self.next_rows(side, order, bounds).into()), ("lists", Sql::join(lists, ", ").into())])
+    }
+
+    /// Whether each key is one integer.
+    pub(crate) fn has_numbers(&self) -> bool {
+        matches!(self.columns.keys.as_slice(), [key] if key.kind == KeyKind::Int8)
     }
 
     /// The hashes of rows by key: $2 … are the columns of the keys.
@@ -92,7 +105,7 @@ impl Shapes {
     }
 
     pub(crate) fn look_source(&self) -> Sql {
-        let single = matches!(self.columns.keys.as_slice(), [k] if k.kind == KeyKind::Int8);
+        let single = self.has_numbers();
         let encoded = || Piece::Sql(if single { "int8" } else { "text" }.to_owned());
         let found_in = |rows: &str| -> Piece {
             let rows = Piece::from(&ident(rows));
@@ -142,7 +155,7 @@ impl Shapes {
         ])
     }
 
-    /// How a check walks, unless somebody says otherwise.
+    /// How a check walks by key.
     pub(crate) fn method(&self) -> Method {
         if self.columns.order == Order::None { Method::Keys } else { Method::Digest }
     }
@@ -207,11 +220,16 @@ impl Shapes {
     }
 
     fn hash(&self, side: Side) -> Sql {
+        self.hash_of(self.hashed(side))
+    }
+
+    /// The 64-bit hash of values, by the form in which both servers agree.
+    fn hash_of(&self, values: Sql) -> Sql {
         let template = match self.form {
             HashForm::Extended => fragment::HASH_EXTENDED,
             HashForm::Sha => fragment::HASH_SHA,
         };
-        template.render(&[("values", self.hashed(side).into())])
+        template.render(&[("values", values.into())])
     }
 
     fn row_digest(&self, side: Side) -> Sql {

@@ -4,7 +4,6 @@
 //! chunk whichever side alone has it: before the first key of the other side, behind its last one, or in a gap.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use lfk_core::Result;
@@ -12,8 +11,11 @@ use lfk_core::parts::Key;
 use serde::{Deserialize, Serialize};
 
 use super::Method;
-use super::ends::{Digest, Ends, Listed, Range, Sum, passes_in};
+use super::ends::{Digest, Ends, Range, Sum, passes_in};
+use super::listing::{Listing, differing};
+use super::physical::{Pages, Physical, Step};
 use super::sandwich::timed_out;
+use super::sums::Sums;
 use crate::{Order, Side};
 
 /// The fewest and the most rows that one statement reads.
@@ -39,6 +41,20 @@ pub(crate) struct Position {
     /// Everything was looked at.
     #[serde(default)]
     pub(crate) done: bool,
+    /// Where the walk goes in physical order: how far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pages: Option<Pages>,
+    /// It went in physical order and could not go on: by key from the beginning.
+    #[serde(default)]
+    pub(crate) by_key: bool,
+}
+
+impl Position {
+    /// Where the sums of a walk in physical order are part of it: how many buckets they have, and their stamp.
+    pub(crate) fn needs_sums(&self) -> Option<(u32, u64)> {
+        let pages = self.pages.as_ref().filter(|pages| pages.buckets > 0 && !pages.skims);
+        pages.map(|pages| (pages.buckets, pages.stamp))
+    }
 }
 
 /// A part of both tables that was compared.
@@ -48,8 +64,12 @@ pub(crate) struct Chunk {
     pub(crate) rows: i64,
     /// Source rows read.
     pub(crate) read: i64,
+    /// Rows among which the suspects were found.
+    pub(crate) among: i64,
     /// Keys that looked different.
     pub(crate) suspects: Vec<Key>,
+    /// The walk has begun anew: nothing that was found before counts.
+    pub(crate) anew: bool,
 }
 
 /// The walk.
@@ -58,6 +78,7 @@ pub(crate) struct Walk<'a> {
     ends: &'a Ends,
     pub(crate) position: Position,
     method: Method,
+    physical: Option<Physical<'a>>,
     limit: i64,
     target: Duration,
     fixed: bool,
@@ -66,9 +87,37 @@ pub(crate) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    pub(crate) fn new(ends: &'a Ends, position: Position, method: Method, rows: Option<u32>, target: Duration) -> Self {
+    /// `sums`: what an earlier part of a walk in physical order has kept.
+    pub(crate) fn new(
+        ends: &'a Ends,
+        mut position: Position,
+        method: Method,
+        rows: Option<u32>,
+        target: Duration,
+        sums: Option<Sums>,
+    ) -> Self {
         let limit = rows.map_or(FIRST, |rows| i64::from(rows.max(1)));
-        Self { ends, position, method, limit, target, fixed: rows.is_some(), differing: 0.0 }
+        let physical = (method == Method::Physical).then(|| Physical::new(ends, rows, target, sums));
+        if physical.is_some() {
+            position.pages.get_or_insert_default();
+        }
+        Self { ends, position, method, physical, limit, target, fixed: rows.is_some(), differing: 0.0 }
+    }
+
+    /// How rows are compared now.
+    pub(crate) fn method(&self) -> Method {
+        self.method
+    }
+
+    /// Between 0 and 1, where it is known exactly.
+    pub(crate) fn fraction(&self) -> Option<f64> {
+        self.physical.as_ref().map(Physical::fraction)
+    }
+
+    /// What has to be kept with the position.
+    pub(crate) fn sums(&self) -> Option<&Sums> {
+        let physical = self.physical.as_ref()?;
+        self.position.needs_sums().map(|_| &physical.sums)
     }
 
     /// Compares the next chunk and moves behind it.
@@ -82,13 +131,14 @@ impl<'a> Walk<'a> {
             match self.try_next().await {
                 Ok(chunk) => {
                     self.differing = 0.75 * self.differing + if chunk.suspects.is_empty() { 0.0 } else { 0.25 };
-                    if !self.fixed {
+                    if !self.fixed && self.physical.is_none() {
                         self.limit = next_limit(self.limit, begun.elapsed(), self.target);
                     }
                     return Ok(chunk);
                 }
                 // Never again at the same size.
-                Err(error) if timed_out(&error) && self.limit > FEWEST_EVER => {
+                Err(error) if timed_out(&error) && self.physical.as_mut().is_some_and(Physical::shrink) => {}
+                Err(error) if timed_out(&error) && self.physical.is_none() && self.limit > FEWEST_EVER => {
                     self.limit = (self.limit / 4).max(FEWEST_EVER);
                 }
                 Err(error) => match passes_in(&error, tries) {
@@ -101,10 +151,28 @@ impl<'a> Walk<'a> {
     }
 
     async fn try_next(&mut self) -> Result<Chunk> {
+        if let (Some(physical), Some(pages)) = (&mut self.physical, &mut self.position.pages) {
+            return Ok(match physical.step(pages).await? {
+                Step::Read(chunk) => chunk,
+                Step::Done => {
+                    self.position.done = true;
+                    Chunk::default()
+                }
+                Step::Anew => Chunk { anew: true, ..Chunk::default() },
+                Step::GivenUp => {
+                    self.method = self.ends.shapes.method();
+                    self.physical = None;
+                    self.position = Position { by_key: true, ..Position::default() };
+                    Chunk { anew: true, ..Chunk::default() }
+                }
+            });
+        }
         let behind = self.position.behind.clone().map(Key);
         let (chunk, last) = match self.method {
             Method::Keys => self.by_keys(behind.as_ref()).await?,
             Method::Rows => self.by_rows(behind.as_ref()).await?,
+            // In physical order there are pages, see above.
+            Method::Physical => (Chunk::default(), None),
             Method::Digest if self.differing > MANY_DIFFER => self.by_rows(behind.as_ref()).await?,
             Method::Digest => self.by_digest(behind.as_ref()).await?,
         };
@@ -134,11 +202,12 @@ impl<'a> Walk<'a> {
         } else if cut.again == Some(Side::Target) {
             target = self.ends.digest(Side::Target, self.order(), range, i64::MAX).await?;
         }
-        let mut chunk = Chunk { rows: source.sum.rows, read: source.read, suspects: Vec::new() };
+        let (rows, read) = (source.sum.rows, source.read);
+        let mut chunk = Chunk { rows, read, among: rows, ..Chunk::default() };
         if differ(&source.sum, &target.sum) {
             let list = |side| self.ends.list(side, self.order(), range, i64::MAX);
             let (source, target) = futures::try_join!(list(Side::Source), list(Side::Target))?;
-            chunk.suspects = merge(&source, &target);
+            chunk.suspects = differing(&source, &target);
         }
         Ok((chunk, cut.at))
     }
@@ -156,13 +225,13 @@ impl<'a> Walk<'a> {
         };
         if let Some((side, rows)) = longer {
             // Mostly the other side's last key is in the list, and what stands behind it is not needed.
-            match rows.iter().position(|row| Some(&row.key) == cut.at.as_ref()) {
-                Some(at) => rows.truncate(at + 1),
-                None => *rows = self.ends.list(side, self.order(), range, i64::MAX).await?,
+            if !cut.at.as_ref().is_some_and(|key| rows.cut_behind(key)) {
+                *rows = self.ends.list(side, self.order(), range, i64::MAX).await?;
             }
         }
-        let rows = count(source.iter().filter(|row| row.hash.is_some()).count());
-        let chunk = Chunk { rows, read: count(source.len()), suspects: merge(&source, &target) };
+        let rows = count(source.counted());
+        let (read, suspects) = (count(source.len()), differing(&source, &target));
+        let chunk = Chunk { rows, read, among: rows, suspects, anew: false };
         Ok((chunk, cut.at))
     }
 
@@ -173,21 +242,22 @@ impl<'a> Walk<'a> {
         let limit = self.limit.min(MOST_BY_KEY);
         let rows = self.ends.list(from, Order::Native, Range { after, up_to: None }, limit).await?;
         let last = last_of(&rows, limit);
-        let keys: Vec<Key> = rows.iter().map(|row| row.key.clone()).collect();
+        let keys: Vec<Key> = rows.keys().collect();
         let there = if keys.is_empty() { Vec::new() } else { self.ends.hashes(to, &keys).await? };
         let mut chunk = Chunk::default();
         if !self.position.reverse {
-            chunk.rows = count(rows.iter().filter(|row| row.hash.is_some()).count());
+            chunk.rows = count(rows.counted());
             chunk.read = count(rows.len());
         }
+        chunk.among = chunk.rows;
         // Rows too many, and rows of a source row that does not count, are found on the way back, and only these: the values
         // were compared on the way there.
         let reverse = self.position.reverse;
         let differs = |mine: Option<i64>, other: Option<i64>| {
             if reverse { other.is_none() } else { mine.is_some() && mine != other }
         };
-        let both = rows.into_iter().zip(there);
-        chunk.suspects = both.filter(|(row, other)| differs(row.hash, *other)).map(|(row, _)| row.key).collect();
+        let both = keys.into_iter().zip(rows.hashes.iter().zip(there));
+        chunk.suspects = both.filter(|(_, (mine, other))| differs(**mine, *other)).map(|(key, _)| key).collect();
         Ok((chunk, last))
     }
 
@@ -218,8 +288,8 @@ fn end_of(digest: &Digest, limit: i64) -> Option<Key> {
     digest.last.clone().filter(|_| digest.read >= limit)
 }
 
-fn last_of(rows: &[Listed], limit: i64) -> Option<Key> {
-    rows.last().filter(|_| count(rows.len()) >= limit).map(|row| row.key.clone())
+fn last_of(rows: &Listing, limit: i64) -> Option<Key> {
+    rows.last().filter(|_| count(rows.len()) >= limit)
 }
 
 fn differ(source: &Sum, target: &Sum) -> bool {
@@ -230,25 +300,17 @@ fn count(rows: usize) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
-/// Keys whose rows are not the same on both sides. A row of the source that does not count is none.
-fn merge(source: &[Listed], target: &[Listed]) -> Vec<Key> {
-    let mut there: HashMap<&Key, Option<i64>> = target.iter().map(|row| (&row.key, row.hash)).collect();
-    let mut suspects = Vec::new();
-    for row in source.iter().filter(|row| row.hash.is_some()) {
-        if there.remove(&row.key) != Some(row.hash) {
-            suspects.push(row.key.clone());
-        }
-    }
-    suspects.extend(there.into_keys().cloned());
-    suspects
-}
-
 /// How many rows the next statements read, so that they take about `target`.
 fn next_limit(limit: i64, took: Duration, target: Duration) -> i64 {
+    scaled(limit, took, target).clamp(FEWEST, MOST)
+}
+
+/// So many that the next statement takes about `target`, where these took so long.
+pub(crate) fn scaled(limit: i64, took: Duration, target: Duration) -> i64 {
     let times = |part: i64, of: i64| limit.saturating_mul(part) / of.max(1);
     let (took, target) = (millis(took).max(1), millis(target));
     // Never more than twice as many: the last chunk may have been an easy one.
-    times(target, took).clamp(times(1, 2), times(2, 1)).clamp(FEWEST, MOST)
+    times(target, took).clamp(times(1, 2), times(2, 1))
 }
 
 fn millis(time: Duration) -> i64 {
@@ -258,19 +320,6 @@ fn millis(time: Duration) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn row(key: &str, hash: Option<i64>) -> Listed {
-        Listed { key: Key(vec![key.to_owned()]), hash }
-    }
-
-    #[test]
-    fn a_row_that_does_not_count_is_none() {
-        let source = [row("1", Some(1)), row("2", None), row("3", None), row("5", Some(5)), row("6", Some(6))];
-        let target = [row("1", Some(1)), row("3", Some(3)), row("4", Some(4)), row("6", Some(7))];
-        let mut suspects: Vec<String> = merge(&source, &target).into_iter().map(|k| k.0.concat()).collect();
-        suspects.sort();
-        assert_eq!(suspects, ["3", "4", "5", "6"]);
-    }
 
     #[test]
     fn chunks_grow_towards_the_time_that_they_should_take_and_not_beyond() {

@@ -20,6 +20,16 @@ pub const CHECK_DIGEST_MAX: Template = Template(include_str!("../../check/digest
 pub const CHECK_DIGEST_ANY: Template = Template(include_str!("../../check/digest_any.sql"));
 /// The rows of a chunk.
 pub const CHECK_LIST_ROWS: Template = Template(include_str!("../../check/list_rows.sql"));
+/// The leaves of a table.
+pub const CHECK_READ_LEAVES: &str = include_str!("../../check/read_leaves.sql");
+/// How many pages a leaf has.
+pub const CHECK_COUNT_PAGES: &str = include_str!("../../check/count_pages.sql");
+/// What tells rows that are written from now on.
+pub const CHECK_OLDEST_UNWRITTEN: &str = include_str!("../../check/oldest_unwritten.sql");
+/// Rows of some pages, added up by bucket.
+pub const CHECK_SUM_PAGES: Template = Template(include_str!("../../check/sum_pages.sql"));
+/// Some rows of some pages.
+pub const CHECK_SKIM_PAGES: Template = Template(include_str!("../../check/skim_pages.sql"));
 /// The hashes of given rows.
 pub const CHECK_HASH_KEYS: Template = Template(include_str!("../../check/hash_keys.sql"));
 /// Which key comes first.
@@ -79,6 +89,16 @@ pub mod check_fragment {
     pub const CUT_BLANKS: Template = Template(include_str!("../../check/cut_blanks.sql"));
     /// The next rows of one side.
     pub const NEXT_ROWS: Template = Template(include_str!("../../check/next_rows.sql"));
+    /// Rows of some pages.
+    pub const IN_PAGES: Template = Template(include_str!("../../check/in_pages.sql"));
+    /// The bucket of a key.
+    pub const BUCKET: Template = Template(include_str!("../../check/bucket.sql"));
+    /// A column of a key as a list.
+    pub const LIST_OF: Template = Template(include_str!("../../check/list_of.sql"));
+    /// The hash of a single integer.
+    pub const BUCKET_INT8: Template = Template(include_str!("../../check/bucket_int8.sql"));
+    /// The hash of a single uuid.
+    pub const BUCKET_UUID: Template = Template(include_str!("../../check/bucket_uuid.sql"));
     /// The hash of a row.
     pub const HASH_EXTENDED: Template = Template(include_str!("../../check/hash_extended.sql"));
     /// The hash of a row, independent of the server.

@@ -4,8 +4,9 @@ use std::io::{self, IsTerminal as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
 use lfk_core::{Database, Error};
-use lfk_mirror::{Cursor, Options, Progress, Repaired, Report, Stopped, Tell};
+use lfk_mirror::{Cursor, Method, Options, Progress, Repaired, Report, Stopped, Tell};
 
 use super::known;
 use crate::cli::Check;
@@ -15,6 +16,30 @@ use crate::output;
 
 /// How often progress is told.
 const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// How rows are compared, see [`Method`].
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum How {
+    /// Digests of chunks in the order of the key
+    Digest,
+    /// Rows one by one in the order of the key
+    Rows,
+    /// Rows looked up by key
+    Keys,
+    /// Page by page, with digests of buckets of keys
+    Physical,
+}
+
+impl From<How> for Method {
+    fn from(how: How) -> Self {
+        match how {
+            How::Digest => Self::Digest,
+            How::Rows => Self::Rows,
+            How::Keys => Self::Keys,
+            How::Physical => Self::Physical,
+        }
+    }
+}
 
 /// Checks, and works on the mirror meanwhile where it is to be repaired: this process does so unless a daemon has the lease.
 pub(super) async fn run(context: &Context, args: &Check) -> Outcome {
@@ -26,6 +51,7 @@ pub(super) async fn run(context: &Context, args: &Check) -> Outcome {
     options.resume = args.resume;
     options.repair = args.repair;
     options.timeout = args.timeout;
+    options.method = args.method.map(Method::from);
     // Apart from the checks of the daemon, which have positions of their own.
     options.cursor = Some(Cursor::new(engine.cursor_store(source.name())?, format!("check by hand: {}", mirror.name)));
     options.progress = (context.verbose || io::stderr().is_terminal()).then(|| teller(&mirror.name));

@@ -1,0 +1,172 @@
+//! Rows of a chunk as one side lists them, and which keys the two sides do not agree on.
+
+use std::collections::HashMap;
+
+use lfk_core::parts::Key;
+
+/// Keys and hashes in the order of the key.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Listing {
+    pub(crate) keys: Keys,
+    /// One a row. Without it the row does not count.
+    pub(crate) hashes: Vec<Option<i64>>,
+}
+
+/// The keys of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Keys {
+    /// A single integer each, ascending.
+    Numbers(Vec<i64>),
+    /// A list for each column.
+    Texts(Vec<Vec<String>>),
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self::Texts(Vec::new())
+    }
+}
+
+impl Listing {
+    pub(crate) fn len(&self) -> usize {
+        self.hashes.len()
+    }
+
+    /// The key of one row, as keys travel.
+    pub(crate) fn key(&self, at: usize) -> Key {
+        match &self.keys {
+            Keys::Numbers(keys) => Key(vec![keys[at].to_string()]),
+            Keys::Texts(columns) => Key(columns.iter().map(|column| column[at].clone()).collect()),
+        }
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = Key> {
+        (0..self.len()).map(|at| self.key(at))
+    }
+
+    pub(crate) fn last(&self) -> Option<Key> {
+        self.len().checked_sub(1).map(|at| self.key(at))
+    }
+
+    /// Leaves out what stands behind a key. `false`: the key is not here.
+    pub(crate) fn cut_behind(&mut self, key: &Key) -> bool {
+        // Mostly near the end.
+        let Some(at) = (0..self.len()).rev().find(|at| self.is_key(*at, key)) else { return false };
+        self.hashes.truncate(at + 1);
+        match &mut self.keys {
+            Keys::Numbers(keys) => keys.truncate(at + 1),
+            Keys::Texts(columns) => columns.iter_mut().for_each(|column| column.truncate(at + 1)),
+        }
+        true
+    }
+
+    /// Rows that count.
+    pub(crate) fn counted(&self) -> usize {
+        self.hashes.iter().filter(|hash| hash.is_some()).count()
+    }
+
+    fn is_key(&self, at: usize, key: &Key) -> bool {
+        match &self.keys {
+            Keys::Numbers(keys) => key.0.first().is_some_and(|text| text.parse() == Ok(keys[at])),
+            Keys::Texts(columns) => columns.iter().map(|column| &column[at]).eq(&key.0),
+        }
+    }
+
+    fn is_same(&self, at: usize, other: &Self, there: usize) -> bool {
+        match (&self.keys, &other.keys) {
+            (Keys::Numbers(ours), Keys::Numbers(theirs)) => ours[at] == theirs[there],
+            (Keys::Texts(ours), Keys::Texts(theirs)) => {
+                ours.iter().map(|column| &column[at]).eq(theirs.iter().map(|column| &column[there]))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Keys whose rows are not the same on both sides. A row of the source that does not count is none.
+pub(crate) fn differing(source: &Listing, target: &Listing) -> Vec<Key> {
+    let (mut here, mut there, mut suspects) = (0, 0, Vec::new());
+    while here < source.len() && there < target.len() {
+        if source.is_same(here, target, there) {
+            if source.hashes[here] != target.hashes[there] {
+                suspects.push(source.key(here));
+            }
+            (here, there) = (here + 1, there + 1);
+            continue;
+        }
+        let (Keys::Numbers(ours), Keys::Numbers(theirs)) = (&source.keys, &target.keys) else { break };
+        if ours[here] < theirs[there] {
+            suspects.extend(source.hashes[here].map(|_| source.key(here)));
+            here += 1;
+        } else {
+            suspects.push(target.key(there));
+            there += 1;
+        }
+    }
+    // From the first text on that only one side has: what order it has is the servers' affair.
+    let mut left: HashMap<Key, Option<i64>> =
+        (there..target.len()).map(|at| (target.key(at), target.hashes[at])).collect();
+    for at in (here..source.len()).filter(|at| source.hashes[*at].is_some()) {
+        let key = source.key(at);
+        if left.remove(&key) != Some(source.hashes[at]) {
+            suspects.push(key);
+        }
+    }
+    suspects.extend(left.into_keys());
+    suspects
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(rows: &[(i64, Option<i64>)]) -> Listing {
+        Listing {
+            keys: Keys::Numbers(rows.iter().map(|row| row.0).collect()),
+            hashes: rows.iter().map(|row| row.1).collect(),
+        }
+    }
+
+    fn texts(rows: &[(i64, Option<i64>)]) -> Listing {
+        let keys = rows.iter().map(|row| row.0.to_string()).collect();
+        Listing { keys: Keys::Texts(vec![keys]), hashes: rows.iter().map(|row| row.1).collect() }
+    }
+
+    fn found(source: &Listing, target: &Listing) -> Vec<String> {
+        let mut keys: Vec<String> = differing(source, target).into_iter().map(|key| key.0.concat()).collect();
+        keys.sort();
+        keys
+    }
+
+    #[test]
+    fn a_row_that_does_not_count_is_none() {
+        let source = [(1, Some(1)), (2, None), (3, None), (5, Some(5)), (6, Some(6))];
+        let target = [(1, Some(1)), (3, Some(3)), (4, Some(4)), (6, Some(7))];
+        assert_eq!(found(&numbers(&source), &numbers(&target)), ["3", "4", "5", "6"]);
+        assert_eq!(found(&texts(&source), &texts(&target)), ["3", "4", "5", "6"]);
+    }
+
+    #[test]
+    fn m03_rows_of_one_side_only_are_found_at_both_ends_and_between() {
+        let (all, some) = ([(1, Some(1)), (2, Some(2)), (3, Some(3)), (4, Some(4))], [(2, Some(2)), (4, Some(4))]);
+        for list in [numbers, texts] {
+            assert_eq!(found(&list(&all), &list(&some)), ["1", "3"]);
+            assert_eq!(found(&list(&some), &list(&all)), ["1", "3"]);
+            assert_eq!(found(&list(&all), &list(&all[..2])), ["3", "4"]);
+            assert_eq!(found(&list(&[]), &list(&some)), ["2", "4"]);
+            assert_eq!(found(&list(&some), &list(&[])), ["2", "4"]);
+            assert!(found(&list(&all), &list(&all)).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_listing_is_cut_behind_a_key_that_it_has() {
+        for list in [numbers, texts] {
+            let mut listing = list(&[(-9, Some(1)), (2, None), (30, Some(3))]);
+            assert!(!listing.cut_behind(&Key(vec!["3".to_owned()])));
+            assert!(listing.cut_behind(&Key(vec!["2".to_owned()])));
+            assert_eq!(listing, list(&[(-9, Some(1)), (2, None)]));
+            assert_eq!((listing.counted(), listing.last()), (1, Some(Key(vec!["2".to_owned()]))));
+        }
+    }
+}
