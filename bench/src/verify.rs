@@ -1,0 +1,59 @@
+//! Proof by SQL, after each run: what is doomed is gone, and nothing else has changed. A run that fails it is no result.
+
+use anyhow::{Result, ensure};
+
+use crate::server::{Server, Servers};
+use crate::statements::verify;
+
+/// One table: doomed rows, rows that stay, and a digest of these.
+type Content = (i64, i64, String);
+
+/// The content of a stage before anything is deleted.
+#[derive(Debug, Clone)]
+pub struct Expected {
+    parents: Content,
+    builds: Content,
+    notes: Content,
+}
+
+impl Expected {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When a server refuses.
+    pub async fn read(servers: &Servers) -> Result<Self> {
+        let parents = content(&servers.main, verify::PARENTS).await?;
+        let builds = content(&servers.ci, verify::BUILDS).await?;
+        let notes = content(&servers.ci, verify::NOTES).await?;
+        Ok(Self { parents, builds, notes })
+    }
+
+    /// The doomed parents are gone, no child refers to one, and every other row is as it was.
+    ///
+    /// # Errors
+    /// When that is not so, with what differs.
+    pub async fn cleaned(&self, servers: &Servers) -> Result<()> {
+        let now = Self::read(servers).await?;
+        let same = |what: &str, before: &Content, after: &Content| {
+            ensure!(after.0 == 0, "{what}: {} rows of {} that are doomed are still there", after.0, before.0);
+            ensure!(
+                (after.1, &after.2) == (before.1, &before.2),
+                "{what}: rows that nobody may touch have changed: {before:?} before, {after:?} after"
+            );
+            Ok(())
+        };
+        same("projects", &self.parents, &now.parents)?;
+        same("builds", &self.builds, &now.builds)?;
+        same("notes", &self.notes, &now.notes)
+    }
+
+    /// Children that are doomed: to be deleted, and to be nulled.
+    #[must_use]
+    pub fn doomed(&self) -> (i64, i64) {
+        (self.builds.0, self.notes.0)
+    }
+}
+
+async fn content(server: &Server, sql: &'static str) -> Result<Content> {
+    Ok(sqlx::query_as(sql).fetch_one(server.pool()).await?)
+}
