@@ -29,6 +29,11 @@ child     = "ci:public.notes(project_id)"
 on_delete = "set_null"
 "#;
 
+/// What the first is called.
+pub const BUILDS_NAME: &str = "builds.project_id";
+/// What the second is called.
+pub const NOTES_NAME: &str = "notes.project_id";
+
 /// lfk, installed and active.
 #[derive(Debug)]
 pub struct Ours {

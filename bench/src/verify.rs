@@ -6,7 +6,7 @@ use crate::server::{Server, Servers};
 use crate::statements::verify;
 
 /// One table: doomed rows, rows that stay, and a digest of these.
-type Content = (i64, i64, String);
+pub type Content = (i64, i64, String);
 
 /// The content of a stage before anything is deleted.
 #[derive(Debug, Clone)]
@@ -34,17 +34,9 @@ impl Expected {
     /// When that is not so, with what differs.
     pub async fn cleaned(&self, servers: &Servers) -> Result<()> {
         let now = Self::read(servers).await?;
-        let same = |what: &str, before: &Content, after: &Content| {
-            ensure!(after.0 == 0, "{what}: {} rows of {} that are doomed are still there", after.0, before.0);
-            ensure!(
-                (after.1, &after.2) == (before.1, &before.2),
-                "{what}: rows that nobody may touch have changed: {before:?} before, {after:?} after"
-            );
-            Ok(())
-        };
-        same("projects", &self.parents, &now.parents)?;
-        same("builds", &self.builds, &now.builds)?;
-        same("notes", &self.notes, &now.notes)
+        only_doomed_are_gone("projects", &self.parents, &now.parents)?;
+        only_doomed_are_gone("builds", &self.builds, &now.builds)?;
+        only_doomed_are_gone("notes", &self.notes, &now.notes)
     }
 
     /// Children that are doomed: to be deleted, and to be nulled.
@@ -54,6 +46,33 @@ impl Expected {
     }
 }
 
-async fn content(server: &Server, sql: &'static str) -> Result<Content> {
+/// What is doomed is gone from a table, and every other row is as it was.
+///
+/// # Errors
+/// When that is not so.
+pub fn only_doomed_are_gone(table: &str, before: &Content, after: &Content) -> Result<()> {
+    ensure!(after.0 == 0, "{table}: {} rows of {} that are doomed are still there", after.0, before.0);
+    ensure!(
+        (after.1, &after.2) == (before.1, &before.2),
+        "{table}: rows that nobody may touch have changed: {before:?} before, {after:?} after"
+    );
+    Ok(())
+}
+
+/// Every doomed parent was captured exactly once, and nothing else was.
+///
+/// # Errors
+/// When that is not so.
+pub async fn captured_once(server: &Server, sql: &'static str, keys: i64) -> Result<()> {
+    let found: (i64, i64, i64) = sqlx::query_as(sql).fetch_one(server.pool()).await?;
+    ensure!(found == (keys, keys, 0), "{keys} keys were deleted, but (entries, keys, others) are {found:?}");
+    Ok(())
+}
+
+/// Reads one table.
+///
+/// # Errors
+/// When the server refuses.
+pub async fn content(server: &Server, sql: &'static str) -> Result<Content> {
     Ok(sqlx::query_as(sql).fetch_one(server.pool()).await?)
 }

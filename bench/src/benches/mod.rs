@@ -1,6 +1,10 @@
 //! The benches, by name.
 
+pub mod backlog;
+pub mod capture;
 pub mod drain;
+pub mod memory;
+pub mod wide;
 
 use anyhow::Result;
 use futures::future::LocalBoxFuture;
@@ -47,6 +51,7 @@ pub struct Bench {
 
 /// All of them, in the order in which they run.
 pub const ALL: &[Bench] = &[
+    Bench { name: "capture", about: "what deleting parents costs", run: |size| Box::pin(capture::run(size)) },
     Bench {
         name: "drain",
         about: "children of deleted parents are deleted and nulled in another server, whole process",
@@ -54,4 +59,12 @@ pub const ALL: &[Bench] = &[
     },
     Bench { name: "drain-delete", about: "the same, delete only, all keys", run: |size| Box::pin(drain::delete(size)) },
     Bench { name: "null", about: "the same, null only", run: |size| Box::pin(drain::null(size)) },
+    Bench { name: "empty", about: "logged keys that have no children", run: |size| Box::pin(backlog::empty(size)) },
+    Bench {
+        name: "backlog",
+        about: "rows of one key, from the first to the last, with and without a held snapshot",
+        run: |size| Box::pin(backlog::backlog(size)),
+    },
+    Bench { name: "wide", about: "one parent with very many children", run: |size| Box::pin(wide::run(size)) },
+    Bench { name: "memory", about: "the most memory that the daemon takes", run: |size| Box::pin(memory::run(size)) },
 ];
