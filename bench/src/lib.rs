@@ -9,6 +9,7 @@
 
 pub mod baselines;
 pub mod benches;
+pub mod cpu;
 pub mod ours;
 pub mod report;
 pub mod round;

@@ -66,13 +66,24 @@ pub struct Case {
     rounds: usize,
     baseline: Option<(String, f64)>,
     goal: Option<Goal>,
+    cpu: Option<(f64, f64)>,
     notes: String,
 }
 
 impl Case {
     /// A figure of ours.
     pub fn new(bench: &'static str, name: impl Into<String>, unit: Unit, ours: f64, rounds: usize) -> Self {
-        Self { bench, name: name.into(), unit, ours, rounds, baseline: None, goal: None, notes: String::new() }
+        Self {
+            bench,
+            name: name.into(),
+            unit,
+            ours,
+            rounds,
+            baseline: None,
+            goal: None,
+            cpu: None,
+            notes: String::new(),
+        }
     }
 
     /// What it is compared with.
@@ -86,6 +97,13 @@ impl Case {
     #[must_use]
     pub fn goal(mut self, goal: Goal) -> Self {
         self.goal = Some(goal);
+        self
+    }
+
+    /// Processor seconds of everybody who took part: with ours, and with the baseline.
+    #[must_use]
+    pub fn cpu(mut self, ours: f64, baseline: f64) -> Self {
+        self.cpu = Some((ours, baseline));
         self
     }
 
@@ -122,7 +140,7 @@ impl Case {
         })
     }
 
-    /// As a line of JSON. `goal` and `reached` are null where nothing has to be reached.
+    /// As a line of JSON. What a case does not have is null.
     #[must_use]
     pub fn json(&self, pg: &str) -> Value {
         json!({
@@ -138,6 +156,8 @@ impl Case {
             "notes": self.notes,
             "goal": self.goal_text(),
             "reached": self.reached(),
+            "cpu_seconds": self.cpu.map(|(ours, _)| ours),
+            "baseline_cpu_seconds": self.cpu.map(|(_, baseline)| baseline),
         })
     }
 }
@@ -147,7 +167,7 @@ impl Case {
 pub fn table(cases: &[Case]) -> String {
     let mut table = Table::new();
     table.load_preset(presets::ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["bench", "case", "ours", "baseline", "", "unit", "ratio", "goal", "reached", "notes"]);
+    table.set_header(["bench", "case", "ours", "baseline", "", "unit", "ratio", "goal", "reached", "CPU s", "notes"]);
     for case in cases {
         let (name, baseline) = case.baseline.clone().map_or(Default::default(), |(name, value)| (name, figure(value)));
         table.add_row([
@@ -160,6 +180,7 @@ pub fn table(cases: &[Case]) -> String {
             case.ratio().map(figure).unwrap_or_default(),
             case.goal_text().unwrap_or_default(),
             case.reached().map(|yes| if yes { "yes" } else { "NO" }).unwrap_or_default().to_owned(),
+            case.cpu.map(|(ours, baseline)| format!("{} : {}", figure(ours), figure(baseline))).unwrap_or_default(),
             case.notes.clone(),
         ]);
     }

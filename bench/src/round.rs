@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 
@@ -29,9 +30,15 @@ impl<C: Copy + Ord + Debug> Rounds<C> {
                 order.reverse();
             }
             for contestant in order {
+                let began = Instant::now();
                 let sample = run(contestant).await.with_context(|| format!("{contestant:?}"))?;
                 let told: Vec<String> = sample.iter().map(|(what, value)| format!("{what} {value:.4}")).collect();
-                eprintln!("  round {} of {count}: {contestant:?}: {}", round + 1, told.join(", "));
+                let all = began.elapsed().as_secs_f64();
+                eprintln!(
+                    "  round {} of {count}: {contestant:?}: {} ({all:.1} s with preparation and proof)",
+                    round + 1,
+                    told.join(", ")
+                );
                 for (what, value) in sample {
                     values.entry((contestant, what)).or_default().push(value);
                 }

@@ -22,6 +22,9 @@ const SETTINGS: &[(&str, &str)] = &[
     ("dynamic_shared_memory_type", "posix"),
 ];
 
+/// Further settings, for somebody who looks for where the time goes: `name=value;name=value`.
+const MORE_SETTINGS: &str = "LFK_BENCH_SETTINGS";
+
 /// The database that a bench works in.
 const DATABASE: &str = "app";
 
@@ -38,7 +41,10 @@ impl Server {
     /// # Errors
     /// When it does not start, or is not durable.
     pub async fn start() -> Result<Self> {
-        let cluster = Cluster::start_with(SETTINGS).await?;
+        let more = std::env::var(MORE_SETTINGS).unwrap_or_default();
+        let more = more.split(';').filter_map(|setting| setting.split_once('='));
+        let settings: Vec<(&str, &str)> = SETTINGS.iter().copied().chain(more).collect();
+        let cluster = Cluster::start_with(&settings).await?;
         let mut admin = PgConnection::connect(&cluster.url("postgres")).await?;
         admin.execute(sqlx::raw_sql(stage::CREATE_DATABASE)).await?;
         admin.close().await?;
@@ -77,6 +83,12 @@ impl Server {
     #[must_use]
     pub fn url(&self) -> String {
         self.cluster.url(DATABASE)
+    }
+
+    /// The process id of the postmaster, while it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.cluster.pid()
     }
 
     /// For statements of the bench itself.

@@ -1,10 +1,11 @@
 //! Parents were deleted; how long until their children in another server are as they should be.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use super::Size;
 use crate::baselines::giant;
 use crate::baselines::status_queue::{self, Action, Form};
+use crate::cpu;
 use crate::ours::{self, Ours};
 use crate::report::{Case, Goal, Unit};
 use crate::round::{Rounds, Sample};
@@ -75,26 +76,26 @@ async fn measure(size: Size, work: &Work) -> Result<Rounds<Who>> {
 
 async fn run(stage: &Stage, work: &Work, who: Who) -> Result<Sample> {
     let servers = stage.copy().await?;
-    let sample = match who {
-        Who::Ours => {
-            let ours = Ours::install(&servers, work.definitions).await?;
-            servers.main.run(stage::DELETE_DOOMED).await?;
-            servers.settle().await?;
-            let drain = ours.drain().await?;
+    let ours = match who {
+        Who::Ours => Some(Ours::install(&servers, work.definitions).await?),
+        Who::StatusQueue(_) => {
+            status_queue::install(&servers).await?;
+            None
+        }
+        Who::Giant => None,
+    };
+    servers.main.run(stage::DELETE_DOOMED).await?;
+    servers.settle().await?;
+    let before = cpu::seconds(&servers)?;
+    let mut sample = match (who, ours) {
+        (Who::Giant, _) => vec![("seconds", giant::run(&servers, work.giant).await?)],
+        (Who::StatusQueue(form), _) => vec![("seconds", status_queue::drain(&servers, form, work.actions).await?)],
+        (Who::Ours, ours) => {
+            let drain = ours.context("ours is installed")?.drain().await?;
             vec![("seconds", drain.seconds), ("peak MB", drain.peak_mb)]
         }
-        Who::Giant => {
-            servers.main.run(stage::DELETE_DOOMED).await?;
-            servers.settle().await?;
-            vec![("seconds", giant::run(&servers, work.giant).await?)]
-        }
-        Who::StatusQueue(form) => {
-            status_queue::install(&servers).await?;
-            servers.main.run(stage::DELETE_DOOMED).await?;
-            servers.settle().await?;
-            vec![("seconds", status_queue::drain(&servers, form, work.actions).await?)]
-        }
     };
+    sample.push(("CPU", cpu::seconds(&servers)? - before));
     stage.expected.cleaned(&servers).await?;
     Ok(sample)
 }
@@ -106,15 +107,19 @@ fn cases(
     giant: Goal,
     queue: Option<Goal>,
 ) -> Result<Vec<Case>> {
-    let ours = rounds.median(Who::Ours, "seconds")?;
+    let (ours, cpu) = (rounds.median(Who::Ours, "seconds")?, rounds.median(Who::Ours, "CPU")?);
     let (best, seconds) = rounds.lowest(&STATUS_QUEUES, "seconds")?;
     let case = |name| Case::new(bench, name, Unit::Seconds, ours, rounds.count);
     let size = format!("{} parents deleted", work.shape.keys());
     let against_giant = case("against one statement a table")
         .against("giant", rounds.median(Who::Giant, "seconds")?)
         .goal(giant)
+        .cpu(cpu, rounds.median(Who::Giant, "CPU")?)
         .note(format!("{size}; whole process, parents looked for"));
-    let mut against_queue = case("against a status queue").against(format!("{best:?}"), seconds).note(size);
+    let mut against_queue = case("against a status queue")
+        .against(format!("{best:?}"), seconds)
+        .cpu(cpu, rounds.median(best, "CPU")?)
+        .note(size);
     if let Some(goal) = queue {
         against_queue = against_queue.goal(goal);
     }

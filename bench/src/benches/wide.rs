@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::Size;
 use crate::baselines::giant;
+use crate::cpu;
 use crate::ours::{self, Ours};
 use crate::report::{Case, Goal, Unit};
 use crate::round::{Rounds, Sample, median};
@@ -42,7 +43,7 @@ async fn share(size: Size, name: &str, doomed: i64, others: i64) -> Result<Vec<C
     });
     let stage = stage.await?;
     ensure!(stage.expected.doomed().0 == doomed, "the stage is not as its shape says");
-    let rounds = Rounds::run(size.rounds(3, 2), &ALL, async |who| run_one(&stage, who, doomed).await).await?;
+    let rounds = Rounds::run(size.rounds(3, 1), &ALL, async |who| run_one(&stage, who, doomed).await).await?;
     let whole = rounds.median(Who::Giant, "seconds")?;
     let mut cases = Vec::new();
     for (horizon, held) in [("free", false), ("held", true)] {
@@ -53,6 +54,7 @@ async fn share(size: Size, name: &str, doomed: i64, others: i64) -> Result<Vec<C
             case("all", Unit::Seconds, rounds.median(Who::Ours(held), "seconds")?)
                 .against("giant", whole)
                 .goal(Goal::Ratio(0.5))
+                .cpu(rounds.median(Who::Ours(held), "CPU")?, rounds.median(Who::Giant, "CPU")?)
                 .note(format!("{doomed} children, whole process")),
         );
         cases.push(
@@ -87,12 +89,13 @@ async fn run_one(stage: &Stage, who: Who, doomed: i64) -> Result<Sample> {
         }
         _ => None,
     };
+    let before = cpu::seconds(&servers)?;
     let seconds = match &ours {
         Some(ours) => ours.drain().await?.seconds,
         None => giant::run(&servers, &[statements::giant::DELETE_BUILDS]).await?,
     };
+    let mut sample = vec![("seconds", seconds), ("CPU", cpu::seconds(&servers)? - before)];
     drop(held);
-    let mut sample = vec![("seconds", seconds)];
     if matches!(who, Who::Noted(_)) {
         sample.extend(batches(&servers, doomed).await?);
     }
