@@ -76,3 +76,44 @@ pub async fn captured_once(server: &Server, sql: &'static str, keys: i64) -> Res
 pub async fn content(server: &Server, sql: &'static str) -> Result<Content> {
     Ok(sqlx::query_as(sql).fetch_one(server.pool()).await?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::baselines::giant;
+    use crate::stage::{Shape, Stage};
+    use crate::statements::{giant as statements, stage};
+
+    async fn refusal(expected: &Expected, servers: &Servers) -> Result<String> {
+        Ok(expected.cleaned(servers).await.err().map(|error| error.to_string()).unwrap_or_default())
+    }
+
+    #[tokio::test]
+    async fn a_run_that_leaves_an_orphan_or_changes_anything_else_is_no_result() -> Result<()> {
+        let shape = Shape { parents: 60, builds: 2, notes: true, doomed: (1, 3) };
+        let stage = Stage::build(shape).await?;
+        assert_eq!(stage.expected.doomed(), (40, 20));
+        let servers = stage.copy().await?;
+        assert!(refusal(&stage.expected, &servers).await?.starts_with("projects: 20 rows"));
+        servers.main.run(stage::DELETE_DOOMED).await?;
+        assert!(refusal(&stage.expected, &servers).await?.starts_with("builds: 40 rows"));
+        giant::run(&servers, &[statements::DELETE_BUILDS]).await?;
+        assert!(refusal(&stage.expected, &servers).await?.starts_with("notes: 20 rows"));
+        giant::run(&servers, &[statements::NULL_NOTES]).await?;
+        assert_eq!(refusal(&stage.expected, &servers).await?, "");
+
+        for harm in [
+            "DELETE FROM public.builds WHERE id = (SELECT min(id) FROM public.builds)",
+            "UPDATE public.builds SET status = status + 1 WHERE id = (SELECT max(id) FROM public.builds)",
+            "UPDATE public.notes SET project_id = NULL WHERE id = (SELECT min(id) FROM public.notes WHERE project_id IS NOT NULL)",
+            "DELETE FROM public.notes WHERE id = (SELECT min(id) FROM public.notes WHERE project_id IS NULL)",
+        ] {
+            let servers = stage.copy().await?;
+            servers.main.run(stage::DELETE_DOOMED).await?;
+            giant::run(&servers, &[statements::DELETE_BUILDS, statements::NULL_NOTES]).await?;
+            servers.ci.run(harm).await?;
+            assert!(refusal(&stage.expected, &servers).await?.contains("nobody may touch"), "{harm}");
+        }
+        Ok(())
+    }
+}
