@@ -73,7 +73,7 @@ pub async fn run(size: Size) -> Result<Vec<Case>> {
         Ok(())
     });
     let stage = stage.await?;
-    let rounds = Rounds::run(size.rounds(5, 3), &ALL, async |who| {
+    let rounds = Rounds::run(size.rounds(5, 2), &ALL, async |who| {
         let servers = stage.copy().await?;
         let ours = prepare(&servers, who).await?;
         let sample = delete(&servers, plan).await?;
