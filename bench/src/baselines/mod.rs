@@ -1,0 +1,4 @@
+//! What lfk is compared with.
+
+pub mod giant;
+pub mod status_queue;
