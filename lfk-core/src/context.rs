@@ -1,6 +1,7 @@
 //! What every part of a running engine shares. Nothing in it outlives the engine.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,8 +30,7 @@ pub(crate) struct Context {
     pub(crate) log_sql: LogSql,
     pub(crate) host: String,
     pub(crate) troubles: Troubles,
-    /// Wakes who waits for the end of the work, whenever a turn of this process ends.
-    pub(crate) turn_ended: Notify,
+    pub(crate) pulse: Pulse,
 }
 
 impl Context {
@@ -54,6 +54,43 @@ impl Context {
     pub(crate) fn homes(&self) -> Vec<&Database> {
         let is_home = |d: &&Database| self.declarations().any(|def| def.parent.database == d.name());
         self.databases.iter().filter(is_home).collect()
+    }
+}
+
+/// What the workers of this process are at, for a run that waits for the end of the work.
+#[derive(Debug, Default)]
+pub(crate) struct Pulse {
+    turns: AtomicUsize,
+    workers: AtomicUsize,
+    stirred: Notify,
+}
+
+impl Pulse {
+    /// A turn of a head consumer begins. The others are not waited for: they look once more at what is done.
+    pub(crate) fn turn_begins(&self) {
+        self.turns.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Such a turn is over, however it ended.
+    pub(crate) fn turn_ended(&self) {
+        self.turns.fetch_sub(1, Ordering::SeqCst);
+        self.stirred.notify_one();
+    }
+
+    /// A worker has gone through its first round, upkeep and all, or has failed to.
+    pub(crate) fn first_round(&self) {
+        self.workers.fetch_add(1, Ordering::SeqCst);
+        self.stirred.notify_one();
+    }
+
+    /// Whether no such turn runs, and so many workers have had a round.
+    pub(crate) fn is_quiet(&self, workers: usize) -> bool {
+        self.turns.load(Ordering::SeqCst) == 0 && self.workers.load(Ordering::SeqCst) >= workers
+    }
+
+    /// Waits for a turn or a first round to end, from the last time on that this was asked.
+    pub(crate) async fn stirred(&self) {
+        self.stirred.notified().await;
     }
 }
 

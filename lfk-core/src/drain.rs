@@ -81,16 +81,21 @@ pub(crate) fn flatten(ended: std::result::Result<Result<()>, tokio::task::JoinEr
 async fn watch(ctx: &Context, workers: &mut JoinSet<Result<()>>, timeout: Option<Duration>) -> Result<Drained> {
     let began = Instant::now();
     let mut last_seen = Instant::now();
+    // What our own workers have begun is finished, and their upkeep done, before the work counts as done.
+    let homes = ctx.homes().len();
     let mut quiet: Option<BTreeMap<String, i64>> = None;
     loop {
         if let Some(ended) = workers.try_join_next() {
             flatten(ended)?;
         }
         let mut first_quiet = false;
+        let at_rest = ctx.pulse.is_quiet(homes);
         match look(ctx).await {
             Ok(look) => {
                 last_seen = Instant::now();
-                if look.left.is_empty() {
+                if look.left.is_empty() && !at_rest {
+                    quiet = None;
+                } else if look.left.is_empty() {
                     // Work in one database may have made work in another one that was looked at earlier. Only two
                     // looks with nothing left and no cursor moved in between prove that there is none.
                     if quiet.as_ref() == Some(&look.seqs) {
@@ -128,7 +133,7 @@ async fn watch(ctx: &Context, workers: &mut JoinSet<Result<()>>, timeout: Option
         // The second of the two looks need not wait: what it proves lies between them.
         if !first_quiet {
             tokio::time::sleep(PAUSE).await;
-            let _ = tokio::time::timeout(LOOK, ctx.turn_ended.notified()).await;
+            let _ = tokio::time::timeout(LOOK, ctx.pulse.stirred()).await;
         }
     }
 }

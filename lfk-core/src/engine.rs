@@ -15,12 +15,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 pub use self::builder::Builder;
 pub use self::handle::Handle;
-use crate::context::{self, Context, Troubles};
+use crate::context::{self, Context, Pulse, Troubles};
 use crate::cursor::LogSql;
 use crate::database::Database;
 use crate::declaration::{Declaration, Definition};
@@ -287,7 +286,7 @@ impl Engine {
             log_sql: inner.log_sql.clone(),
             host: context::host_name(),
             troubles: Troubles::default(),
-            turn_ended: Notify::new(),
+            pulse: Pulse::default(),
         }
     }
 

@@ -31,7 +31,8 @@ async fn differences(page: &str, probe: &str, cases: u32) -> Result<Vec<Vec<Opti
          SELECT * FROM public.check_ranges('builds.project_id', {seed}, {cases}) LIMIT 5;
          ROLLBACK"
     );
-    pair.main.rows(&check).await
+    // The first row is what the settings answer with.
+    Ok(pair.main.rows(&check).await?.split_off(1))
 }
 
 #[tokio::test]

@@ -19,7 +19,9 @@ const STEP_KEYS: usize = 250;
 /// Rows one statement may be expected to touch. Where children lie in no order, five of a key, one statement for 5,000 keys
 /// costs the server two thirds of what it takes for 2,000 at a time, and little more than one for all.
 pub(crate) const MAX_ROWS: usize = 25_000;
-/// Rows the capped form touches at most, to begin with.
+/// Rows the capped form touches at most: it finds each row before it touches it, and gains nothing by more.
+const MAX_CAP: usize = 10_000;
+/// The same to begin with.
 const FIRST_CAP: usize = 2_000;
 /// A weight of a fifth for the newest batch: a few batches decide, one does not.
 const NEWEST: f64 = 0.2;
@@ -52,7 +54,7 @@ impl Pace {
     /// The form for the next batch: capped while the fan-out is unknown, or so high that one key is too many rows.
     pub(crate) fn form(&self) -> Form {
         match self.fan_out {
-            Some(fan_out) if whole(MAX_ROWS, fan_out.max(0.01)) >= 1 => Form::Whole,
+            Some(fan_out) if whole(MAX_CAP, fan_out.max(0.01)) >= 1 => Form::Whole,
             _ => Form::Capped,
         }
     }
@@ -80,7 +82,7 @@ impl Pace {
             Form::Capped | Form::Listed if slow => self.cap = (self.cap / 2).max(1),
             // Only a statement that was full says that a larger one would be quick too.
             Form::Capped | Form::Listed if quick && rows >= self.cap as u64 => {
-                self.cap = (self.cap + FIRST_CAP).min(MAX_ROWS)
+                self.cap = (self.cap + FIRST_CAP).min(MAX_CAP)
             }
             _ => {}
         }

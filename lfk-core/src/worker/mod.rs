@@ -79,6 +79,7 @@ struct Consumer {
 /// When each recurring duty was last done.
 #[derive(Default)]
 struct Due {
+    first_round: bool,
     identity: bool,
     heartbeat: Option<Instant>,
     idle_move: Option<Instant>,
@@ -89,6 +90,7 @@ struct Due {
 struct Finished {
     name: String,
     definition: String,
+    lane: Lane,
     result: Result<End>,
     pace: Pace,
     effort: Effort,
@@ -124,6 +126,9 @@ impl Worker {
                 // A database that does not answer must not hold up the end; nothing of a round has to be finished.
                 () = async { stop.cancelled().await; tokio::time::sleep(LAST_ROUND).await } => break,
             };
+            if !std::mem::replace(&mut self.due.first_round, true) {
+                self.ctx.pulse.first_round();
+            }
             let wait = match round {
                 Ok(started) => {
                     failures = 0;
@@ -143,7 +148,7 @@ impl Worker {
             tokio::select! {
                 () = self.stop.cancelled() => {}
                 () = tokio::time::sleep(wait) => {}
-                Some(finished) = self.turns.join_next(), if !self.turns.is_empty() => self.finish(finished).await?,
+                Some(finished) = self.turns.join_next(), if !self.turns.is_empty() => self.finished(finished).await?,
             }
         }
         self.wind_down().await
@@ -246,19 +251,32 @@ impl Worker {
             let mut effort = Effort::default();
             let who = Who { definition: &definition, consumer: &name, lane };
             let result = ctx.turn(who, &home, owner, &stop, QUANTUM, &mut pace, &mut effort).await;
-            Finished { name, definition, result, pace, effort, was_troubled }
+            Finished { name, definition, lane, result, pace, effort, was_troubled }
         };
+        if lane == Lane::Head {
+            self.ctx.pulse.turn_begins();
+        }
         self.turns.spawn(turn.instrument(span));
     }
 
-    /// Books a turn that ended: metrics, the note in the definition's row, and when to try again.
-    async fn finish(&mut self, finished: std::result::Result<Finished, tokio::task::JoinError>) -> Result<()> {
-        let Finished { name, definition, result, pace, effort, was_troubled } = finished
+    /// A turn has ended. Booked first: who waits for the end of the work may then read what it came to.
+    async fn finished(&mut self, finished: std::result::Result<Finished, tokio::task::JoinError>) -> Result<()> {
+        let finished = finished
             .map_err(|e| Error::new(ErrorKind::Crashed, format!("a turn died: {e}")).in_database(self.home.name()))?;
+        let lane = finished.lane;
+        let booked = self.book(finished).await;
+        if lane == Lane::Head {
+            self.ctx.pulse.turn_ended();
+        }
+        booked
+    }
+
+    /// Books a turn that ended: metrics, the note in the definition's row, and when to try again.
+    async fn book(&mut self, finished: Finished) -> Result<()> {
+        let Finished { name, definition, result, pace, effort, was_troubled, .. } = finished;
         metrics::counter!("lfk_keys_total", "definition" => definition.clone()).increment(effort.keys);
         metrics::counter!("lfk_rows_affected_total", "definition" => definition.clone()).increment(effort.rows);
         self.last_turn = Some(Instant::now());
-        self.ctx.turn_ended.notify_one();
         let Some(consumer) = self.consumers.get_mut(&name) else { return Ok(()) };
         consumer.running = false;
         consumer.pace = pace;
@@ -310,7 +328,7 @@ impl Worker {
     /// Lets the running batches end, books them, and takes the worker's row along.
     async fn wind_down(mut self) -> Result<()> {
         while let Some(finished) = self.turns.join_next().await {
-            self.finish(finished).await?;
+            self.finished(finished).await?;
         }
         // The row goes stale by itself when the database is away.
         let _ = upkeep::forget(&self.home, self.id).await;
