@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::Size;
 use crate::baselines::comparing::{self, Differences};
+use crate::cpu;
 use crate::mirrors::Width;
 use crate::ours::Ours;
 use crate::report::{Case, Goal, Unit};
@@ -49,24 +50,28 @@ async fn compare(size: Size, width: Width, rows: i64, against_stream: f64) -> Re
         let before = width.content(&servers).await?;
         let rounds = Rounds::run(size.rounds(5, 2), &ALL, async |who| {
             servers.settle().await?;
+            let before = cpu::seconds(&servers)?;
             let (seconds, found) = look(&servers, &ours, width, who).await?;
+            let cpu = cpu::seconds(&servers)? - before;
             ensure!(found == expected, "found {found:?} of {expected:?}");
-            Ok::<Sample, _>(vec![("seconds", seconds)])
+            Ok::<Sample, _>(vec![("seconds", seconds), ("CPU", cpu)])
         });
         let rounds = rounds.await?;
         ensure!(width.content(&servers).await? == before, "a comparison has changed rows");
         let name = format!("{width:?}, {}", if damaged { "0.1 % damaged" } else { "equal" });
-        let ours = rounds.median(Who::Ours, "seconds")?;
+        let (ours, cpu) = (rounds.median(Who::Ours, "seconds")?, rounds.median(Who::Ours, "CPU")?);
         let case = |who: &str| Case::new("check", format!("{name}, against {who}"), Unit::Seconds, ours, rounds.count);
         cases.push(
             case("streaming both sides")
                 .against("COPY and merge", rounds.median(Who::Stream, "seconds")?)
+                .cpu(cpu, rounds.median(Who::Stream, "CPU")?)
                 .goal(Goal::Ratio(against_stream))
                 .note(format!("{rows} rows, whole process")),
         );
         cases.push(
             case("fetching windows")
                 .against("500 keys a time", rounds.median(Who::Windows, "seconds")?)
+                .cpu(cpu, rounds.median(Who::Windows, "CPU")?)
                 .goal(Goal::Ratio(8.0)),
         );
     }

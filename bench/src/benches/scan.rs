@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::Size;
 use crate::baselines::anti_join::{self, Join, Orphans};
+use crate::cpu;
 use crate::ours::{self, Ours};
 use crate::report::{Case, Goal, Unit};
 use crate::round::{Rounds, Sample};
@@ -48,12 +49,14 @@ async fn look_for(size: Size, children: i64, fan_out: i64) -> Result<Case> {
     ensure!(stage.expected.doomed().0 == expected.rows, "the stage is not as its shape says");
     let rounds = Rounds::run(size.rounds(3, 2), &ALL, async |who| {
         servers.settle().await?;
+        let before = cpu::seconds(&servers)?;
         let (seconds, found) = match who {
             Who::Ours => ask(&ours).await?,
             Who::Copied(join) => anti_join::run(&servers, join).await?,
         };
+        let cpu = cpu::seconds(&servers)? - before;
         ensure!(found == expected, "found {found:?} of {expected:?}");
-        Ok::<Sample, _>(vec![("seconds", seconds)])
+        Ok::<Sample, _>(vec![("seconds", seconds), ("CPU", cpu)])
     });
     let rounds = rounds.await?;
     unchanged(&stage, &servers).await?;
@@ -61,6 +64,7 @@ async fn look_for(size: Size, children: i64, fan_out: i64) -> Result<Case> {
     let ours = rounds.median(Who::Ours, "seconds")?;
     Ok(Case::new("scan", format!("{fan_out} children a parent"), Unit::Seconds, ours, rounds.count)
         .against(format!("COPY, {best:?}"), seconds)
+        .cpu(rounds.median(Who::Ours, "CPU")?, rounds.median(best, "CPU")?)
         .goal(Goal::Ratio(0.7))
         .note(format!("{children} children, {} orphaned keys, whole process", expected.keys)))
 }

@@ -7,6 +7,7 @@ use lfk_tests::eventually;
 
 use super::Size;
 use crate::baselines::giant_upsert;
+use crate::cpu;
 use crate::following::follow;
 use crate::mirrors::Width;
 use crate::report::{Case, Goal, Unit};
@@ -36,6 +37,7 @@ pub async fn run(size: Size) -> Result<Vec<Case>> {
     let mut cases = vec![
         Case::new("sync", "many changes", Unit::RowsPerSecond, rate(Who::Ours)?, rounds.count)
             .against("giant upsert", rate(Who::GiantUpsert)?)
+            .cpu(rounds.median(Who::Ours, "CPU")?, rounds.median(Who::GiantUpsert, "CPU")?)
             .goal(Goal::Ratio(0.5))
             .note(format!("{changes} keys, of which 10 % deleted and 10 % new; whole process")),
     ];
@@ -61,12 +63,14 @@ async fn apply(stage: &Stage, who: Who, changes: i64) -> Result<Sample> {
     servers.settle().await?;
     let [source, target] = Width::Wide.content(&servers).await?;
     ensure!(source != target, "nothing has changed");
+    let before = cpu::seconds(&servers)?;
     let seconds = match &ours {
         Some(ours) => ours.drain().await?.seconds,
         None => giant_upsert::run(&servers).await?,
     };
+    let cpu = cpu::seconds(&servers)? - before;
     Width::Wide.equal(&servers).await?;
-    Ok(vec![("seconds", seconds)])
+    Ok(vec![("seconds", seconds), ("CPU", cpu)])
 }
 
 async fn single(stage: &Stage, events: i64) -> Result<Sample> {
