@@ -23,12 +23,12 @@ enum Who {
 const ALL: [Who; 3] = [Who::Ours, Who::Copied(Join::Hash), Who::Copied(Join::Merge)];
 const COPIED: [Who; 2] = [Who::Copied(Join::Hash), Who::Copied(Join::Merge)];
 
-/// One parent in a thousand is gone.
+/// One parent in a thousand is gone. There are a thousand of them at least.
 const DOOMED: (i64, i64) = (1, 1000);
 
 /// By how many children a parent has.
 pub async fn run(size: Size) -> Result<Vec<Case>> {
-    let children = size.pick(5_000_000, 250_000);
+    let children = size.pick(5_000_000, 500_000);
     let mut cases = Vec::new();
     for fan_out in [1, 5, 500] {
         cases.push(look_for(size, children, fan_out).await?);
