@@ -9,10 +9,16 @@
 
 pub mod baselines;
 pub mod benches;
+pub mod copying;
 pub mod cpu;
+pub mod following;
+pub mod latencies;
+pub mod load;
+pub mod mirrors;
 pub mod ours;
 pub mod report;
 pub mod round;
+pub mod sent;
 pub mod server;
 pub mod stage;
 pub mod statements;

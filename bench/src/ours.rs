@@ -3,8 +3,9 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
-use lfk_tests::{Cli, Running};
+use anyhow::{Context as _, Result, ensure};
+use lfk_tests::{Cli, Outcome, Running};
+use serde_json::Value;
 
 use crate::server::Servers;
 
@@ -88,6 +89,27 @@ impl Ours {
     /// When it cannot be started.
     pub fn daemon(&self) -> Result<Running> {
         self.cli.spawn(["run"])
+    }
+
+    /// A command that answers with JSON, the whole process: the answer, and seconds.
+    ///
+    /// # Errors
+    /// When it does not end with this code.
+    pub async fn ask(&self, arguments: &[&str], code: i32) -> Result<(Value, f64)> {
+        let (outcome, seconds) = self.run(arguments).await?;
+        ensure!(outcome.code == code, "{arguments:?} ended with {}, not {code}: {outcome:?}", outcome.code);
+        Ok((outcome.json()?, seconds))
+    }
+
+    /// A command that answers with JSON and may end with any code, the whole process.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn run(&self, arguments: &[&str]) -> Result<(Outcome, f64)> {
+        let began = Instant::now();
+        let running = self.cli.spawn(arguments.iter().chain(&["--format", "json"]))?;
+        let outcome = running.wait(PATIENCE).await?;
+        Ok((outcome, began.elapsed().as_secs_f64()))
     }
 
     async fn command(&self, arguments: &[&str]) -> Result<Drain> {

@@ -91,6 +91,12 @@ impl Server {
         self.cluster.pid()
     }
 
+    /// What it has logged so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.cluster.log()
+    }
+
     /// For statements of the bench itself.
     #[must_use]
     pub fn pool(&self) -> &PgPool {

@@ -9,7 +9,7 @@ use crate::statements::verify;
 pub type Content = (i64, i64, String);
 
 /// The content of a stage before anything is deleted.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected {
     parents: Content,
     builds: Content,
@@ -74,6 +74,14 @@ pub async fn captured_once(server: &Server, sql: &'static str, keys: i64) -> Res
 /// # Errors
 /// When the server refuses.
 pub async fn content(server: &Server, sql: &'static str) -> Result<Content> {
+    Ok(sqlx::query_as(sql).fetch_one(server.pool()).await?)
+}
+
+/// Count and digest of a table.
+///
+/// # Errors
+/// When the server refuses.
+pub async fn digest(server: &Server, sql: &'static str) -> Result<(i64, String)> {
     Ok(sqlx::query_as(sql).fetch_one(server.pool()).await?)
 }
 

@@ -2,8 +2,16 @@
 
 pub mod backlog;
 pub mod capture;
+pub mod check;
+pub mod check_load;
 pub mod drain;
+pub mod fair;
+pub mod foreground;
+pub mod latency;
 pub mod memory;
+pub mod scale;
+pub mod scan;
+pub mod sync;
 pub mod wide;
 
 use anyhow::Result;
@@ -67,4 +75,20 @@ pub const ALL: &[Bench] = &[
     },
     Bench { name: "wide", about: "one parent with very many children", run: |size| Box::pin(wide::run(size)) },
     Bench { name: "memory", about: "the most memory that the daemon takes", run: |size| Box::pin(memory::run(size)) },
+    Bench {
+        name: "latency",
+        about: "from a parent's commit to its children gone, and what idling costs",
+        run: |size| Box::pin(latency::run(size)),
+    },
+    Bench { name: "fair", about: "small parents behind a very wide one", run: |size| Box::pin(fair::run(size)) },
+    Bench { name: "foreground", about: "an application beside a drain", run: |size| Box::pin(foreground::run(size)) },
+    Bench { name: "scale", about: "very many definitions on one parent", run: |size| Box::pin(scale::run(size)) },
+    Bench { name: "check", about: "both sides of a mirror are compared", run: |size| Box::pin(check::run(size)) },
+    Bench {
+        name: "check-load",
+        about: "checks beside writers and a sync that stalls",
+        run: |size| Box::pin(check_load::run(size)),
+    },
+    Bench { name: "sync", about: "a mirror follows its source", run: |size| Box::pin(sync::run(size)) },
+    Bench { name: "scan", about: "orphans are looked for", run: |size| Box::pin(scan::run(size)) },
 ];

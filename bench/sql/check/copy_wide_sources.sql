@@ -1,0 +1,2 @@
+-- Purpose: all rows in the order of their key, as they stream. Index: spaces_pkey. Repeat: only reads.
+COPY (SELECT id, owner_id, kind, name, description, price, archived, updated_at FROM public.spaces ORDER BY id) TO STDOUT (FORMAT binary)

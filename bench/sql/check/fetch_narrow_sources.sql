@@ -1,0 +1,2 @@
+-- Purpose: the rows whose keys are from $1 to below $2. Index: paths_pkey. Repeat: only reads.
+SELECT id, path FROM public.paths WHERE id >= $1::bigint AND id < $2::bigint ORDER BY id
