@@ -23,11 +23,9 @@ pub(crate) async fn absent_parents(permit: Permit<'_>, shape: &Shape, keys: &[Ke
     for column in Key::by_column(keys, shape.width()) {
         query = query.bind(column);
     }
-    let rows = query.fetch_all(tx.conn()).await.map_err(|e| home.error(e))?;
+    let row = query.fetch_one(tx.conn()).await.map_err(|e| home.error(e))?;
     tx.commit().await?;
-    let mut present: Vec<Option<bool>> = vec![None; keys.len()];
-    if rows.first().is_some_and(|row| row.get::<Option<Vec<Option<String>>>, _>("kinds").as_ref() != Some(&shape.kinds))
-    {
+    if row.get::<Option<Vec<Option<String>>>, _>("kinds").as_ref() != Some(&shape.kinds) {
         return Err(Error::refused(
             "the parent's key columns no longer compare as they did: a type or a collation was changed",
         )
@@ -35,17 +33,22 @@ pub(crate) async fn absent_parents(permit: Permit<'_>, shape: &Shape, keys: &[Ke
         .for_definition(permit.consumer)
         .with_hint("run `lfk plan`"));
     }
-    for row in &rows {
-        let ordinal = usize::try_from(row.get::<i64, _>("ord")).unwrap_or(0);
-        match ordinal.checked_sub(1).and_then(|index| present.get_mut(index)) {
-            Some(slot @ None) => *slot = Some(row.get("present")),
-            _ => return Err(incomplete(permit)),
+    let places = |list: &str| row.get::<Option<Vec<i64>>, _>(list).unwrap_or_default();
+    let present = answers(keys.len(), &places("present"), &places("absent")).ok_or_else(|| incomplete(permit))?;
+    Ok(keys.iter().zip(present).filter(|(_, is_there)| !is_there).map(|(key, _)| key.clone()).collect())
+}
+
+/// Whether the key at each place is there; nothing unless every place, counted from 1, is named exactly once.
+fn answers(keys: usize, present: &[i64], absent: &[i64]) -> Option<Vec<bool>> {
+    let mut found = vec![None; keys];
+    let named = present.iter().map(|place| (place, true)).chain(absent.iter().map(|place| (place, false)));
+    for (place, is_there) in named {
+        let slot = usize::try_from(*place).ok()?.checked_sub(1).and_then(|index| found.get_mut(index))?;
+        if slot.replace(is_there).is_some() {
+            return None;
         }
     }
-    if present.iter().any(Option::is_none) {
-        return Err(incomplete(permit));
-    }
-    Ok(keys.iter().zip(present).filter(|(_, p)| *p == Some(false)).map(|(key, _)| key.clone()).collect())
+    found.into_iter().collect()
 }
 
 fn incomplete(permit: Permit<'_>) -> Error {
@@ -55,4 +58,21 @@ fn incomplete(permit: Permit<'_>) -> Error {
     .in_database(permit.home.name())
     .for_definition(permit.consumer)
     .with_hint("lfk must be connected to the primary")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_names_every_place_once_or_counts_for_nothing() {
+        assert_eq!(answers(3, &[2], &[3, 1]), Some(vec![false, true, false]));
+        assert_eq!(answers(0, &[], &[]), Some(vec![]));
+        assert_eq!(answers(3, &[2], &[3]), None);
+        assert_eq!(answers(2, &[1, 2], &[2]), None);
+        assert_eq!(answers(2, &[1], &[1]), None);
+        assert_eq!(answers(1, &[1], &[0]), None);
+        assert_eq!(answers(1, &[1], &[2]), None);
+        assert_eq!(answers(1, &[-1], &[]), None);
+    }
 }

@@ -88,6 +88,16 @@ impl Walk<'_> {
     fn is_due(&self) -> bool {
         self.looked.is_none_or(|looked| looked.elapsed() >= EVERY)
     }
+
+    /// The keys of a page, each once.
+    fn first_seen(&mut self, mut keys: Vec<Key>) -> Vec<Key> {
+        if let Some(seen) = &mut self.seen {
+            keys.retain(|key| seen.is_new(key));
+            self.counts.checked_is_upper_bound |= seen.overflowed;
+        }
+        sort_unique(&mut keys);
+        keys
+    }
 }
 
 impl Hunt<'_> {
@@ -115,17 +125,21 @@ impl Hunt<'_> {
         now.counts.checked_is_upper_bound |= resumed && several;
         let active = found.home == Home::Definition(State::Active);
         let mut result = ScanEnd::Done;
+        self.limiter.statement(self.stop).await;
+        let mut ahead = now.walker.page(&place).await?;
         loop {
             if let Some(end) = self.is_over() {
                 result = end;
                 break;
             }
-            self.limiter.statement(self.stop).await;
-            let Some(page) = now.walker.page(&place).await? else { break };
+            let Some(page) = ahead else { break };
             place = page.after;
-            let keys = page.keys.into_iter().map(|(key, _)| key).collect();
-            let unit = self.first_look(&mut now, keys, place.clone()).await?;
-            now.queue.push(unit);
+            let keys = now.first_seen(page.keys.into_iter().map(|(key, _)| key).collect());
+            self.limiter.statement(self.stop).await;
+            // The children's database reads the next page while the parents' looks for those of this one.
+            let (unit, next) = tokio::join!(self.first_look(keys, place.clone()), now.walker.page(&place));
+            (ahead, now.checked) = (next?, now.checked + unit.as_ref().map_or(0, |unit| unit.checked));
+            now.queue.push(unit?);
             self.points.pass(Point::ScanLooked, &self.definition.name).await?;
             self.tell(&now, None);
             let full = now.queue.suspects() > MOST_SUSPECTS;
@@ -156,17 +170,10 @@ impl Hunt<'_> {
     }
 
     /// The parents of a page's keys. A barrier is raised only after its children were read, and only for suspects.
-    async fn first_look(&self, now: &mut Walk<'_>, mut keys: Vec<Key>, after: Place) -> Result<Unit> {
-        if let Some(seen) = &mut now.seen {
-            keys.retain(|key| seen.is_new(key));
-            now.counts.checked_is_upper_bound |= seen.overflowed;
-        }
-        sort_unique(&mut keys);
+    async fn first_look(&self, keys: Vec<Key>, after: Place) -> Result<Unit> {
         let suspects = self.absent(&keys).await?;
         let barrier = if suspects.is_empty() { 0 } else { barrier::raise(self.home).await? };
-        let checked = keys.len() as u64;
-        now.checked += checked;
-        Ok(Unit { after, checked, suspects, barrier, seen: Instant::now() })
+        Ok(Unit { after, checked: keys.len() as u64, suspects, barrier, seen: Instant::now() })
     }
 
     async fn absent(&self, keys: &[Key]) -> Result<Vec<Key>> {
