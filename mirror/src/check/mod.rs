@@ -7,6 +7,7 @@
 
 mod cursor;
 mod ends;
+mod gathered;
 mod guard;
 mod leaves;
 mod listing;
@@ -32,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::cursor::Cursor;
 use self::cursor::{State, schema_number};
 pub(crate) use self::ends::Ends;
+use self::gathered::Gathered;
 use self::guard::{Alarm, Identities};
 use self::leaves::suits;
 pub use self::report::{Confirmed, Progress, Repaired, Report, Sample, Stopped, Unverifiable};
@@ -93,7 +95,7 @@ pub struct Options {
     pub target: Duration,
     /// Where the position is kept; otherwise it is not.
     pub cursor: Option<Cursor>,
-    /// Ends the check before its next statement.
+    /// Ends the check before its next chunk. What looked different by then is still proven.
     pub cancel: CancellationToken,
     /// Called after each chunk.
     pub progress: Option<Tell>,
@@ -268,6 +270,8 @@ async fn load(mirror: &Mirror, source: &Database, target: &Database) -> Result<C
 struct Pass<'a> {
     plan: &'a Plan<'a>,
     walk: Walk<'a>,
+    /// Not proven yet.
+    gathered: Gathered,
     suspects: Suspects,
     /// What an earlier part of the pass has counted, and what this one has so far.
     state: State,
@@ -288,8 +292,21 @@ impl<'a> Pass<'a> {
         let walk = Walk::new(&plan.ends, position, plan.method, options.chunk_rows, options.target, sums);
         let alarm = Alarm { rung: state.alarm, ..Alarm::default() };
         let before = state.clone();
-        let suspects = Suspects::default();
-        Self { plan, walk, suspects, state, before, alarm, cursor, begun, saved: begun, looked: begun, estimate }
+        let (gathered, suspects) = (Gathered::default(), Suspects::default());
+        Self {
+            plan,
+            walk,
+            gathered,
+            suspects,
+            state,
+            before,
+            alarm,
+            cursor,
+            begun,
+            saved: begun,
+            looked: begun,
+            estimate,
+        }
     }
 
     /// Until the end of both tables, or until the time is over.
@@ -300,24 +317,31 @@ impl<'a> Pass<'a> {
             self.save().await?;
             self.tell();
         }
-        Ok(())
+        self.prove().await
     }
 
     /// Looks at what an earlier part of the pass has left for another look.
     async fn open(&mut self) -> Result<()> {
         let open: Vec<Key> = self.before.open.iter().cloned().map(Key).collect();
-        self.suspects.look(&self.plan.ends, self.plan.consumer(), open).await
+        self.suspects.look(&self.plan.ends, self.plan.consumer(), open).await.map(|_| ())
     }
 
-    /// Compares the next chunk. Answers the source rows that were read.
+    /// Proves what looked different so far.
+    async fn prove(&mut self) -> Result<()> {
+        let (ends, consumer) = (&self.plan.ends, self.plan.consumer());
+        self.gathered.prove(ends, consumer, &mut self.suspects, &mut self.alarm).await
+    }
+
+    /// Compares the next chunk. What looks different in it is proven now or later, see [`Gathered`]. Answers the source rows that were read.
     async fn step(&mut self) -> Result<i64> {
         let chunk = self.walk.next().await?;
         if chunk.anew {
             self.begin_anew();
         }
-        let confirmed = self.suspects.confirmed.total();
-        self.suspects.look(&self.plan.ends, self.plan.consumer(), chunk.suspects).await?;
-        self.alarm.chunk(chunk.among, self.suspects.confirmed.total() - confirmed);
+        self.gathered.add(chunk.among, chunk.suspects);
+        if self.gathered.is_due() {
+            self.prove().await?;
+        }
         self.state.checked_rows += chunk.rows;
         self.state.read_rows += chunk.read;
         self.state.chunks += 1;
@@ -382,7 +406,7 @@ impl<'a> Pass<'a> {
         let State { seed, schema, .. } = self.state;
         self.before = State { seed, schema, seconds: self.before.seconds, ..State::default() };
         self.state = State { position: self.walk.position.clone(), ..self.before.clone() };
-        (self.suspects, self.alarm) = (Suspects::default(), Alarm::default());
+        (self.gathered, self.suspects, self.alarm) = Default::default();
     }
 
     /// Keeps the position now and then: the more belongs to it, the less often.
@@ -393,6 +417,10 @@ impl<'a> Pass<'a> {
 
     /// Keeps the position, if everything before it that still takes a look can be kept with it.
     async fn keep(&mut self) -> Result<()> {
+        if self.cursor.is_some() {
+            // Nobody would know of them once the position is past them.
+            self.prove().await?;
+        }
         self.count();
         self.saved = Instant::now();
         let Some(cursor) = &mut self.cursor else { return Ok(()) };

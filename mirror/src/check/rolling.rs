@@ -266,6 +266,8 @@ impl Roller {
             let Some(held) = self.hold().await? else { return Ok(()) };
             let began = Instant::now();
             let read = pass.step().await?;
+            // Here the next chunk may be far away.
+            pass.prove().await?;
             self.note(&mut pass).await?;
             if pass.walk.position.done {
                 // A position at the end would make whoever comes after a crash begin anew.

@@ -52,30 +52,34 @@ struct Pace {
 }
 
 impl Suspects {
-    /// Looks at keys, at those that keep changing again and again.
+    /// Looks at keys, at those that keep changing again and again. Answers the places of those that are proven differences.
     ///
     /// # Errors
     /// When a database fails; the keys are then neither proven nor cleared.
-    pub(crate) async fn look(&mut self, ends: &Ends, consumer: &str, keys: Vec<Key>) -> Result<()> {
-        for some in keys.chunks(sandwich::KEYS) {
-            let mut some = some.to_vec();
+    pub(crate) async fn look(&mut self, ends: &Ends, consumer: &str, keys: Vec<Key>) -> Result<Vec<usize>> {
+        let mut confirmed = Vec::new();
+        for (some, first) in keys.chunks(sandwich::KEYS).zip((0..).step_by(sandwich::KEYS)) {
+            let (mut some, mut places) = (some.to_vec(), (first..first + some.len()).collect::<Vec<usize>>());
             for round in 1.. {
                 let found = verify(ends, consumer, &some).await?;
                 let last = round == ROUNDS;
-                let both: Vec<(Key, Verdict)> = some.drain(..).zip(found.verdicts).collect();
-                for (key, verdict) in both {
+                let keys = places.drain(..).zip(some.drain(..));
+                let both: Vec<((usize, Key), Verdict)> = keys.zip(found.verdicts).collect();
+                for ((place, key), verdict) in both {
                     if verdict == Verdict::Hot && !last {
+                        places.push(place);
                         some.push(key);
-                    } else {
-                        self.sort(key, verdict, &found.snapshot);
+                        continue;
                     }
+                    confirmed.extend(verdict.is_confirmed().then_some(place));
+                    self.sort(key, verdict, &found.snapshot);
                 }
                 if some.is_empty() {
                     break;
                 }
             }
         }
-        Ok(())
+        Ok(confirmed)
     }
 
     fn sort(&mut self, key: Key, verdict: Verdict, snapshot: &str) {
@@ -144,7 +148,7 @@ impl Suspects {
             // Some of them may have been looked at: a second look costs nothing.
             self.waiting.extend(due);
         }
-        looked.map(|()| pace)
+        looked.map(|_| pace)
     }
 
     /// Waits for the sync to pass what was seen, at most until `until`, and says whether it does not move at all.

@@ -29,6 +29,8 @@ const FIRST: i64 = 20_000;
 const MOST_BY_KEY: i64 = 20_000;
 /// Above this share of differing chunks a digest only costs.
 const MANY_DIFFER: f64 = 0.5;
+/// Before anything is known: with the second chunk that differs the digests end.
+const AT_FIRST: f64 = 0.25;
 
 /// How far a pass has come.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,7 +103,7 @@ impl<'a> Walk<'a> {
         if physical.is_some() {
             position.pages.get_or_insert_default();
         }
-        Self { ends, position, method, physical, limit, target, fixed: rows.is_some(), differing: 0.0 }
+        Self { ends, position, method, physical, limit, target, fixed: rows.is_some(), differing: AT_FIRST }
     }
 
     /// How rows are compared now.
