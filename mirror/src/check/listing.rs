@@ -48,16 +48,42 @@ impl Listing {
         self.len().checked_sub(1).map(|at| self.key(at))
     }
 
-    /// Leaves out what stands behind a key. `false`: the key is not here.
-    pub(crate) fn cut_behind(&mut self, key: &Key) -> bool {
-        // Mostly near the end.
-        let Some(at) = (0..self.len()).rev().find(|at| self.is_key(*at, key)) else { return false };
-        self.hashes.truncate(at + 1);
-        match &mut self.keys {
-            Keys::Numbers(keys) => keys.truncate(at + 1),
-            Keys::Texts(columns) => columns.iter_mut().for_each(|column| column.truncate(at + 1)),
+    /// How many rows there are up to a key. Nothing: only the server knows, because the key is not here.
+    pub(crate) fn up_to(&self, key: &Key) -> Option<usize> {
+        if let Keys::Numbers(keys) = &self.keys {
+            let number: i64 = key.0.first()?.parse().ok()?;
+            return Some(keys.partition_point(|key| *key <= number));
         }
-        true
+        if self.len() == 0 {
+            return Some(0);
+        }
+        // Mostly near the end.
+        (0..self.len()).rev().find(|at| self.is_key(*at, key)).map(|at| at + 1)
+    }
+
+    /// Takes the first rows, and leaves the others.
+    pub(crate) fn take(&mut self, rows: usize) -> Self {
+        let keys = match &mut self.keys {
+            Keys::Numbers(keys) => Keys::Numbers(front(keys, rows)),
+            Keys::Texts(columns) => Keys::Texts(columns.iter_mut().map(|column| front(column, rows)).collect()),
+        };
+        Self { keys, hashes: front(&mut self.hashes, rows) }
+    }
+
+    /// Adds the rows that come next.
+    pub(crate) fn append(&mut self, mut next: Self) {
+        if self.len() == 0 {
+            *self = next;
+            return;
+        }
+        match (&mut self.keys, &mut next.keys) {
+            (Keys::Numbers(keys), Keys::Numbers(more)) => keys.append(more),
+            (Keys::Texts(columns), Keys::Texts(more)) => {
+                columns.iter_mut().zip(more).for_each(|(column, more)| column.append(more));
+            }
+            _ => unreachable!("the keys of a mirror are of one kind"),
+        }
+        self.hashes.append(&mut next.hashes);
     }
 
     /// Rows that count.
@@ -81,6 +107,11 @@ impl Listing {
             _ => false,
         }
     }
+}
+
+fn front<T>(list: &mut Vec<T>, count: usize) -> Vec<T> {
+    let behind = list.split_off(count);
+    std::mem::replace(list, behind)
 }
 
 /// Keys whose rows are not the same on both sides. A row of the source that does not count is none.
@@ -160,13 +191,21 @@ mod tests {
     }
 
     #[test]
-    fn a_listing_is_cut_behind_a_key_that_it_has() {
+    fn a_listing_is_taken_up_to_a_key_and_the_next_rows_are_added() {
+        let key = |text: &str| Key(vec![text.to_owned()]);
         for list in [numbers, texts] {
             let mut listing = list(&[(-9, Some(1)), (2, None), (30, Some(3))]);
-            assert!(!listing.cut_behind(&Key(vec!["3".to_owned()])));
-            assert!(listing.cut_behind(&Key(vec!["2".to_owned()])));
-            assert_eq!(listing, list(&[(-9, Some(1)), (2, None)]));
-            assert_eq!((listing.counted(), listing.last()), (1, Some(Key(vec!["2".to_owned()]))));
+            assert_eq!((listing.up_to(&key("2")), listing.up_to(&key("30"))), (Some(2), Some(3)));
+            let front = listing.take(2);
+            assert_eq!((front.counted(), front.last()), (1, Some(key("2"))));
+            listing.append(list(&[(31, Some(4))]));
+            assert_eq!(listing, list(&[(30, Some(3)), (31, Some(4))]));
+            assert_eq!(listing.take(2).len(), 2);
+            listing.append(list(&[(40, None)]));
+            assert_eq!(listing, list(&[(40, None)]));
         }
+        assert_eq!(numbers(&[(1, None), (4, None)]).up_to(&key("3")), Some(1), "the order of numbers is known here");
+        assert_eq!(texts(&[]).up_to(&key("3")), Some(0));
+        assert_eq!(texts(&[(1, None), (4, None)]).up_to(&key("3")), None, "that of texts is not");
     }
 }

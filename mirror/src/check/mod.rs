@@ -5,6 +5,7 @@
 //! different is a suspect; [`sandwich`] proves it, without waiting: lag is never reported as a difference, and a difference
 //! never explained away as lag.
 
+mod ahead;
 mod cursor;
 mod ends;
 mod gathered;

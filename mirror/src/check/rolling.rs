@@ -261,6 +261,7 @@ impl Roller {
             other => other,
         };
         let mut pass = Pass::new(&plan, begin, Instant::now());
+        pass.walk.never_ahead();
         pass.open().await?;
         while !pass.walk.position.done {
             let Some(held) = self.hold().await? else { return Ok(()) };

@@ -4,6 +4,7 @@
 //! chunk whichever side alone has it: before the first key of the other side, behind its last one, or in a gap.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lfk_core::Result;
@@ -11,6 +12,7 @@ use lfk_core::parts::Key;
 use serde::{Deserialize, Serialize};
 
 use super::Method;
+use super::ahead::{Part as _, Reader, Rows};
 use super::ends::{Digest, Ends, Range, Sum, passes_in};
 use super::listing::{Listing, differing};
 use super::physical::{Pages, Physical, Step};
@@ -29,6 +31,8 @@ const FIRST: i64 = 20_000;
 const MOST_BY_KEY: i64 = 20_000;
 /// Above this share of differing chunks a digest only costs.
 const MANY_DIFFER: f64 = 0.5;
+/// After so many chunks on end whose last keys are the same on both sides the next one's digests are read ahead.
+const STEADY: u32 = 2;
 /// Before anything is known: with the second chunk that differs the digests end.
 const AT_FIRST: f64 = 0.25;
 
@@ -86,6 +90,27 @@ pub(crate) struct Walk<'a> {
     fixed: bool,
     /// How many of the last chunks differed, the latest counting most.
     differing: f64,
+    /// Whether servers read ahead.
+    ahead: bool,
+    readers: Readers,
+    /// How many chunks on end ended with the same key on both sides.
+    steady: u32,
+    /// How many rows the last statements read, and how long they took.
+    took: Option<(i64, Duration)>,
+}
+
+/// Where each side reads. One kind at a time.
+#[derive(Debug, Default)]
+struct Readers {
+    shared: Option<Arc<Ends>>,
+    digests: Option<[Reader<Digest>; 2]>,
+    rows: Option<[Rows; 2]>,
+}
+
+impl Readers {
+    fn stop(&mut self) {
+        (self.digests, self.rows) = (None, None);
+    }
 }
 
 impl<'a> Walk<'a> {
@@ -103,7 +128,25 @@ impl<'a> Walk<'a> {
         if physical.is_some() {
             position.pages.get_or_insert_default();
         }
-        Self { ends, position, method, physical, limit, target, fixed: rows.is_some(), differing: AT_FIRST }
+        Self {
+            ends,
+            position,
+            method,
+            physical,
+            limit,
+            target,
+            fixed: rows.is_some(),
+            differing: AT_FIRST,
+            ahead: true,
+            readers: Readers::default(),
+            steady: STEADY,
+            took: None,
+        }
+    }
+
+    /// For a walk that rests between its chunks: what was read ahead would be old by then.
+    pub(crate) fn never_ahead(&mut self) {
+        self.ahead = false;
     }
 
     /// How rows are compared now.
@@ -130,11 +173,16 @@ impl<'a> Walk<'a> {
         let mut tries = 0;
         loop {
             let begun = Instant::now();
-            match self.try_next().await {
+            let next = self.try_next().await;
+            if next.is_err() || !self.ahead {
+                self.readers.stop();
+            }
+            match next {
                 Ok(chunk) => {
                     self.differing = 0.75 * self.differing + if chunk.suspects.is_empty() { 0.0 } else { 0.25 };
+                    let (limit, took) = self.took.take().unwrap_or_else(|| (self.limit, begun.elapsed()));
                     if !self.fixed && self.physical.is_none() {
-                        self.limit = next_limit(self.limit, begun.elapsed(), self.target);
+                        self.limit = next_limit(limit, took, self.target);
                     }
                     return Ok(chunk);
                 }
@@ -189,47 +237,58 @@ impl<'a> Walk<'a> {
         Ok(chunk)
     }
 
-    fn order(&self) -> Order {
-        self.ends.shapes.columns.order
-    }
-
-    async fn by_digest(&self, after: Option<&Key>) -> Result<(Chunk, Option<Key>)> {
-        let open = Range { after, up_to: None };
-        let read = |side| self.ends.digest(side, self.order(), open, self.limit);
-        let (mut source, mut target) = futures::try_join!(read(Side::Source), read(Side::Target))?;
-        let cut = self.cut(end_of(&source, self.limit), end_of(&target, self.limit)).await?;
+    async fn by_digest(&mut self, after: Option<&Key>) -> Result<(Chunk, Option<Key>)> {
+        self.readers.rows = None;
+        let ahead = self.ahead && self.steady >= STEADY;
+        let readers = match &mut self.readers.digests {
+            Some(readers) => readers,
+            none => none.insert(both(&mut self.readers.shared, self.ends, |e, s| Reader::begin(e, s, after.cloned()))),
+        };
+        let [source, target] = readers;
+        let (source, target) = futures::try_join!(source.next(self.limit, ahead), target.next(self.limit, ahead))?;
+        self.took = Some((source.limit, source.took.max(target.took)));
+        let cut = cut(self.ends, source.end, target.end).await?;
         let range = Range { after, up_to: cut.at.as_ref() };
-        if cut.again == Some(Side::Source) {
-            source = self.ends.digest(Side::Source, self.order(), range, i64::MAX).await?;
-        } else if cut.again == Some(Side::Target) {
-            target = self.ends.digest(Side::Target, self.order(), range, i64::MAX).await?;
+        let (mut source, mut target) = (source.part, target.part);
+        self.steady = if cut.again.is_none() { self.steady.saturating_add(1) } else { 0 };
+        match cut.again {
+            Some(Side::Source) => source = Digest::read(self.ends, Side::Source, range, i64::MAX).await?,
+            Some(Side::Target) => target = Digest::read(self.ends, Side::Target, range, i64::MAX).await?,
+            None => {}
+        }
+        if cut.again.is_some() {
+            // Both begin anew behind the cut.
+            self.readers.stop();
         }
         let (rows, read) = (source.sum.rows, source.read);
         let mut chunk = Chunk { rows, read, among: rows, ..Chunk::default() };
         if differ(&source.sum, &target.sum) {
-            let list = |side| self.ends.list(side, self.order(), range, i64::MAX);
+            let list = |side| Listing::read(self.ends, side, range, i64::MAX);
             let (source, target) = futures::try_join!(list(Side::Source), list(Side::Target))?;
             chunk.suspects = differing(&source, &target);
         }
         Ok((chunk, cut.at))
     }
 
-    async fn by_rows(&self, after: Option<&Key>) -> Result<(Chunk, Option<Key>)> {
-        let open = Range { after, up_to: None };
-        let read = |side| self.ends.list(side, self.order(), open, self.limit);
-        let (mut source, mut target) = futures::try_join!(read(Side::Source), read(Side::Target))?;
-        let cut = self.cut(last_of(&source, self.limit), last_of(&target, self.limit)).await?;
-        let range = Range { after, up_to: cut.at.as_ref() };
-        let longer = match cut.again {
-            Some(Side::Source) => Some((Side::Source, &mut source)),
-            Some(Side::Target) => Some((Side::Target, &mut target)),
-            None => None,
+    async fn by_rows(&mut self, after: Option<&Key>) -> Result<(Chunk, Option<Key>)> {
+        self.readers.digests = None;
+        let [source, target] = match &mut self.readers.rows {
+            Some(readers) => readers,
+            none => none.insert(both(&mut self.readers.shared, self.ends, |e, s| Rows::begin(e, s, after.cloned()))),
         };
-        if let Some((side, rows)) = longer {
-            // Mostly the other side's last key is in the list, and what stands behind it is not needed.
-            if !cut.at.as_ref().is_some_and(|key| rows.cut_behind(key)) {
-                *rows = self.ends.list(side, self.order(), range, i64::MAX).await?;
-            }
+        let filled = futures::try_join!(source.fill(self.limit, self.ahead), target.fill(self.limit, self.ahead))?;
+        self.took = filled.0.max(filled.1);
+        let cut = cut(self.ends, source.end.clone(), target.end.clone()).await?;
+        let range = Range { after, up_to: cut.at.as_ref() };
+        let (source, target) = (source.take(range.up_to), target.take(range.up_to));
+        let whole = source.is_some() && target.is_some();
+        let again = async |side, rows: Option<Listing>| match rows {
+            Some(rows) => Ok(rows),
+            None => Listing::read(self.ends, side, range, i64::MAX).await,
+        };
+        let (source, target) = futures::try_join!(again(Side::Source, source), again(Side::Target, target))?;
+        if !whole {
+            self.readers.stop();
         }
         let rows = count(source.counted());
         let (read, suspects) = (count(source.len()), differing(&source, &target));
@@ -243,7 +302,7 @@ impl<'a> Walk<'a> {
             if self.position.reverse { (Side::Target, Side::Source) } else { (Side::Source, Side::Target) };
         let limit = self.limit.min(MOST_BY_KEY);
         let rows = self.ends.list(from, Order::Native, Range { after, up_to: None }, limit).await?;
-        let last = last_of(&rows, limit);
+        let last = rows.end(limit);
         let keys: Vec<Key> = rows.keys().collect();
         let there = if keys.is_empty() { Vec::new() } else { self.ends.hashes(to, &keys).await? };
         let mut chunk = Chunk::default();
@@ -262,36 +321,33 @@ impl<'a> Walk<'a> {
         chunk.suspects = both.filter(|(_, (mine, other))| differs(**mine, *other)).map(|(key, _)| key).collect();
         Ok((chunk, last))
     }
+}
 
-    /// Where the chunk ends, and which side has read beyond.
-    async fn cut(&self, source: Option<Key>, target: Option<Key>) -> Result<Cut> {
-        Ok(match (source, target) {
-            (None, None) => Cut { at: None, again: None },
-            (Some(source), None) => Cut { at: Some(source), again: Some(Side::Target) },
-            (None, Some(target)) => Cut { at: Some(target), again: Some(Side::Source) },
-            (Some(source), Some(target)) if source == target => Cut { at: Some(source), again: None },
-            (Some(source), Some(target)) => match self.ends.compare(&source, &target).await? {
-                Ordering::Less => Cut { at: Some(source), again: Some(Side::Target) },
-                Ordering::Equal => Cut { at: Some(source), again: None },
-                Ordering::Greater => Cut { at: Some(target), again: Some(Side::Source) },
-            },
-        })
-    }
+/// A reader of each side.
+fn both<R>(shared: &mut Option<Arc<Ends>>, ends: &Ends, begin: impl Fn(&Arc<Ends>, Side) -> R) -> [R; 2] {
+    let ends = shared.get_or_insert_with(|| Arc::new(ends.clone()));
+    [begin(ends, Side::Source), begin(ends, Side::Target)]
+}
+
+/// Where a chunk ends, and which side has read beyond.
+async fn cut(ends: &Ends, source: Option<Key>, target: Option<Key>) -> Result<Cut> {
+    Ok(match (source, target) {
+        (None, None) => Cut { at: None, again: None },
+        (Some(source), None) => Cut { at: Some(source), again: Some(Side::Target) },
+        (None, Some(target)) => Cut { at: Some(target), again: Some(Side::Source) },
+        (Some(source), Some(target)) if source == target => Cut { at: Some(source), again: None },
+        (Some(source), Some(target)) => match ends.compare(&source, &target).await? {
+            Ordering::Less => Cut { at: Some(source), again: Some(Side::Target) },
+            Ordering::Equal => Cut { at: Some(source), again: None },
+            Ordering::Greater => Cut { at: Some(target), again: Some(Side::Source) },
+        },
+    })
 }
 
 #[derive(Debug)]
 struct Cut {
     at: Option<Key>,
     again: Option<Side>,
-}
-
-/// The last key of a side that may have more; nothing: it has no more.
-fn end_of(digest: &Digest, limit: i64) -> Option<Key> {
-    digest.last.clone().filter(|_| digest.read >= limit)
-}
-
-fn last_of(rows: &Listing, limit: i64) -> Option<Key> {
-    rows.last().filter(|_| count(rows.len()) >= limit)
 }
 
 fn differ(source: &Sum, target: &Sum) -> bool {
