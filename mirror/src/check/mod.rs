@@ -340,7 +340,7 @@ impl<'a> Pass<'a> {
             self.begin_anew();
         }
         self.gathered.add(chunk.among, chunk.suspects);
-        if self.gathered.is_due() {
+        if self.gathered.is_due() || self.walk.position.done {
             self.prove().await?;
         }
         self.state.checked_rows += chunk.rows;
