@@ -11,8 +11,8 @@
 WITH asked AS MATERIALIZED (
   SELECT d.name, d.state, n.now, n.since, s.settle, n.since - s.settle AS at, s.prev_at
     FROM lfk.definition d
-   CROSS JOIN LATERAL (SELECT clock_timestamp() AS now,
-                              coalesce(to_timestamp($2::float8), clock_timestamp() - make_interval(secs => $3::float8)) AS since) n
+   CROSS JOIN LATERAL (SELECT c.now, coalesce(to_timestamp($2::float8), c.now - make_interval(secs => $3::float8)) AS since
+                         FROM (SELECT clock_timestamp() AS now) c) n
    CROSS JOIN LATERAL (SELECT coalesce(max(c.settle), interval '0') AS settle, max(c.prev_at) AS prev_at
                          FROM lfk.cursor c WHERE c.definition = d.name) s
    WHERE d.name = $1
