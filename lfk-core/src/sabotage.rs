@@ -27,6 +27,8 @@ pub struct Statements {
     pub lock_listed: String,
     /// Which keys still have children.
     pub remaining: String,
+    /// How many each of them has. Binds also: the most of a key, then the most of all.
+    pub count: String,
 }
 
 /// Renders the statements of a definition whose key columns have the types `key_types`, for one leaf of its child.
@@ -49,6 +51,7 @@ pub fn statements(
         lock: shape.lock(leaf, Form::Whole).as_str().to_owned(),
         lock_listed: shape.lock(leaf, Form::Listed).as_str().to_owned(),
         remaining: shape.remaining(leaf).as_str().to_owned(),
+        count: shape.count(leaf).as_str().to_owned(),
     })
 }
 

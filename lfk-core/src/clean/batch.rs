@@ -6,7 +6,7 @@ use crate::key::Key;
 use crate::retry::Reason;
 
 /// Full capped statements on the same keys, before they are made fewer; a single key is wide then.
-const ROUNDS: u8 = 10;
+pub(super) const ROUNDS: u8 = 10;
 /// Rows of a capped statement after a timeout.
 const FEW_ROWS: usize = 20;
 /// Attempts at the same keys after deadlocks or serialisation failures, before they are made fewer.
@@ -27,6 +27,8 @@ pub(crate) struct Piece {
     contended: u8,
     /// Full capped statements so far.
     rounds: u8,
+    /// The children of these keys were counted, and no more of them are known to be wide.
+    pub(super) counted: bool,
     /// What it is of a piece that was denied.
     half: Half,
 }
@@ -58,7 +60,17 @@ pub(crate) enum After {
 
 impl Piece {
     pub(crate) fn new(keys: Vec<Key>, form: Form, cap: usize) -> Self {
-        Self { keys, form, cap, stuck: false, doubted: false, contended: 0, rounds: 0, half: Half::Neither }
+        Self {
+            keys,
+            form,
+            cap,
+            stuck: false,
+            doubted: false,
+            contended: 0,
+            rounds: 0,
+            counted: false,
+            half: Half::Neither,
+        }
     }
 
     /// Keys whose children were still there: once more, waiting for locks.
@@ -67,13 +79,14 @@ impl Piece {
     }
 
     /// Keys that have more rows than a capped statement takes: once more, with rows as the pace now has it, but never back
-    /// at once to a size that has timed out. After some rounds the widest key is sought by halving, and set aside.
+    /// at once to a size that has timed out. Where counting (`census.rs`) has not shown a wide key, it is sought by halving after
+    /// some rounds, and set aside.
     pub(crate) fn more(self, keys: Vec<Key>, cap: usize) -> After {
         let next = Self { keys, cap: cap.min(self.cap * 2), rounds: self.rounds + 1, ..self };
         if next.rounds < ROUNDS {
             return After::Again(vec![next]);
         }
-        Self { rounds: 0, ..next }.halve_or(Reason::Wide)
+        Self { rounds: 0, counted: false, ..next }.halve_or(Reason::Wide)
     }
 
     /// Decides when every statement succeeded and children of `keys` are still there: a second look, which waits for locks;

@@ -79,6 +79,10 @@ pub(super) struct Attempt {
     pub(super) stuck: Vec<Key>,
     /// A capped statement was full: these keys have more.
     pub(super) more: Vec<Key>,
+    /// The leaves in which it was.
+    pub(super) full: Vec<TableName>,
+    /// Some keys turned out to be wide: most of the rows were theirs, and say nothing about the others.
+    pub(super) of_wide: bool,
     /// A statement began after the deadline and did nothing.
     late: bool,
 }
@@ -95,6 +99,7 @@ impl Cleaner<'_> {
         self.pace.begins(asked);
         let began = Instant::now();
         let mut tally = Tally::default();
+        let mut of_wide = 0;
         let mut work = vec![Piece::new(keys, self.pace.form(), self.pace.cap().min(self.limiter.most_rows()))];
         while let Some(piece) = work.pop() {
             self.go_on()?;
@@ -102,6 +107,10 @@ impl Cleaner<'_> {
                 Ok(attempt) => {
                     tally.rows += attempt.rows;
                     tally.resurrected += attempt.resurrected;
+                    let (piece, attempt) = self.part_from_wide(piece, attempt, &mut tally).await?;
+                    if attempt.of_wide {
+                        of_wide += attempt.rows;
+                    }
                     self.follow_up(piece, attempt, &mut work, &mut tally);
                 }
                 Err(error) => self.recover(piece, error, &mut work, &mut tally)?,
@@ -111,7 +120,7 @@ impl Cleaner<'_> {
         let duration_ms = began.elapsed().as_secs_f64() * 1000.0;
         tracing::debug!(keys = asked, rows, resurrected, set_aside, duration_ms, "batch converged");
         let settled = usize::try_from(tally.resurrected).unwrap_or(asked) + tally.set_aside.len();
-        self.pace.learned(asked.saturating_sub(settled), tally.rows);
+        self.pace.learned(asked.saturating_sub(settled), tally.rows.saturating_sub(of_wide));
         Ok(tally)
     }
 
@@ -170,7 +179,6 @@ impl Cleaner<'_> {
         let mut truth = self.look(&piece.keys).await?;
         let mut attempt = Attempt::default();
         let mut doubtful = Vec::new();
-        let mut full = false;
         let target = if piece.form == Form::Capped { Target::Capped(piece.cap) } else { Target::Whole };
         for leaf in truth.leaves.clone() {
             self.limiter.statement(self.stop).await;
@@ -185,14 +193,16 @@ impl Cleaner<'_> {
             let done = self.clean_leaf(&leaf, target, &columns, truth.deadline).await?;
             attempt.rows += done.rows;
             attempt.late |= done.late;
-            full |= done.full;
             // A capped statement leaves out what is locked; the others leave out only what a trigger kept.
             if done.late || done.may_swallow || (done.capped && !done.full) {
-                doubtful.push(leaf);
+                doubtful.push(leaf.clone());
+            }
+            if done.full {
+                attempt.full.push(leaf);
             }
         }
         attempt.resurrected = (piece.keys.len() - truth.absent.len()) as u64;
-        if full {
+        if !attempt.full.is_empty() {
             // More rows of the same keys: the next round re-checks them anew, and its last one proves that none is left.
             attempt.more = truth.absent;
         } else if !truth.absent.is_empty() {

@@ -1,6 +1,7 @@
 //! Cleaning children: from keys that were deleted to rows that are gone.
 
 mod batch;
+mod census;
 mod class;
 mod converge;
 mod pace;

@@ -146,6 +146,29 @@ impl Shape {
 
     /// Binds: the key columns. Answers the ordinals of keys that still have children in the leaf.
     pub(crate) fn remaining(&self, leaf: &TableName) -> Sql {
+        statements::REMAINING_KEYS.render(&[
+            ("keys", self.key_rows().into()),
+            ("names", self.key_names().into()),
+            ("leaf", leaf.into()),
+            ("match", self.children_of_one().into()),
+        ])
+    }
+
+    /// Binds: the key columns, then the most rows of a key, then the most of all. Answers `(ord, rows)` of keys that have
+    /// children in the leaf.
+    pub(crate) fn count(&self, leaf: &TableName) -> Sql {
+        statements::COUNT_BY_KEY.render(&[
+            ("keys", self.key_rows().into()),
+            ("names", self.key_names().into()),
+            ("leaf", leaf.into()),
+            ("match", self.children_of_one().into()),
+            ("most", self.parameter(1).into()),
+            ("total", self.parameter(2).into()),
+        ])
+    }
+
+    /// As [`Self::children`], of one unnested key.
+    fn children_of_one(&self) -> Sql {
         let mut matches: Vec<Sql> = (1..)
             .zip(&self.child_columns)
             .map(|(n, column)| {
@@ -153,12 +176,7 @@ impl Shape {
             })
             .collect();
         matches.extend(self.limits());
-        statements::REMAINING_KEYS.render(&[
-            ("keys", self.key_rows().into()),
-            ("names", self.key_names().into()),
-            ("leaf", leaf.into()),
-            ("match", and(matches).into()),
-        ])
+        and(matches)
     }
 
     /// The next distinct keys of the children, for a sweep. Binds: the last key column by column when `behind`, then the

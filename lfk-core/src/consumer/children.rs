@@ -19,7 +19,7 @@ use crate::retry::{self, Outcome, Reason, SetAside};
 use crate::sweep::{Sweep, SweepEnd};
 use crate::{pair, plan};
 
-/// The longest that a wide parent is worked on before it is written down how far it came.
+/// The longest that wide parents are worked on before it is looked at what else there is to do.
 const WIDE_AT_MOST: Duration = Duration::from_secs(2);
 
 /// A loose foreign key as the engine holds it.
@@ -80,13 +80,26 @@ impl Children<'_> {
         Cleaner { shape: &self.shape, permit: self.lease.into(), away, limiter, stop, pace, points, denied_before }
     }
 
-    /// Gives the wide parent that has waited longest a share of the time.
+    /// Gives the wide parents that have waited longest a share of the time.
     async fn clean_wide(&self, pace: &mut Pace, share: Duration) -> Result<u64> {
-        let Some(key) = retry::due_wide(self.lease).await? else { return Ok(0) };
+        let began = Instant::now();
+        let share = share.min(WIDE_AT_MOST);
+        let mut rows = 0;
+        loop {
+            let left = share.saturating_sub(began.elapsed());
+            let Some(key) = retry::due_wide(self.lease).await? else { return Ok(rows) };
+            rows += self.clean_one_wide(key, pace, left).await?;
+            if began.elapsed() >= share {
+                return Ok(rows);
+            }
+        }
+    }
+
+    async fn clean_one_wide(&self, key: Key, pace: &mut Pace, share: Duration) -> Result<u64> {
         let began = Instant::now();
         let mut tally = Tally::default();
         let mut cleaner = self.cleaner(pace, HashSet::new());
-        let end = match cleaner.clean_wide(&key, share.min(WIDE_AT_MOST), &mut tally).await {
+        let end = match cleaner.clean_wide(&key, share, &mut tally).await {
             Ok(end) => end,
             Err(error) => match classify(&error) {
                 Class::Stop | Class::Hold | Class::Block => return Err(error),

@@ -39,6 +39,8 @@ pub const UPDATE_CHILDREN: Template = Template(include_str!("../../clean/update_
 pub const LOCK_CHILDREN: Template = Template(include_str!("../../clean/lock_children.sql"));
 /// Rows of one very wide parent in one leaf.
 pub const LIST_CHILDREN: Template = Template(include_str!("../../clean/list_children.sql"));
+/// How many children each key has in one leaf, up to a limit.
+pub const COUNT_BY_KEY: Template = Template(include_str!("../../clean/count_by_key.sql"));
 /// Which keys still have children in one leaf.
 pub const REMAINING_KEYS: Template = Template(include_str!("../../clean/remaining_keys.sql"));
 

@@ -13,6 +13,9 @@ pub const BEGIN_WRITE: &str = include_str!("../../session/begin_write.sql");
 /// Opens a transaction that installs, plans, reports or uninstalls.
 pub const BEGIN_ADMIN: &str = include_str!("../../session/begin_admin.sql");
 
+/// Keeps bitmaps from the rest of a transaction.
+pub const ONLY_BY_INDEX: &str = include_str!("../../session/only_by_index.sql");
+
 /// Ends a transaction for good.
 pub const COMMIT: &str = include_str!("../../session/commit.sql").trim_ascii_end();
 /// Ends a transaction that nobody needs any more.
