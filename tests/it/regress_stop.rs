@@ -33,10 +33,12 @@ async fn children(ci: &TestDb) -> Result<i64> {
     ci.scalar("SELECT count(*) FROM builds WHERE project_id = 1").await
 }
 
-/// Nobody has to wait for a lease, nothing is set aside by being stopped, and nothing else was touched.
+/// Nobody has to wait for a lease, nothing is set aside by being stopped, and nothing else was touched. At twenty rows a
+/// statement the key is wide as soon as somebody has counted.
 async fn left_in_peace(pair: &Pair) -> Result<()> {
     assert_eq!(pair.main.scalar::<i64>("SELECT count(*) FROM lfk.cursor WHERE owner IS NOT NULL").await?, 0);
-    assert_eq!(retries(&pair.main).await?, [""; 0]);
+    let aside = retries(&pair.main).await?;
+    assert!(aside.iter().all(|one| one == "({1},wide,,f)"), "{aside:?}");
     assert_eq!(table(&pair.ci, "builds WHERE project_id <> 1").await?, ["(21,2,0)", "(31,3,)"]);
     Ok(())
 }
