@@ -1,8 +1,8 @@
 //! How many keys a batch has and which form its statements take. Pure decisions, fed with what was measured.
 //!
 //! The size grows and shrinks with the time that statements take (it doubles until the first one that is slow; from then on
-//! additive increase, multiplicative decrease), inside hard bounds. Rows a statement may touch are bounded through the fan-out, which is learned; while it is unknown or high, the
-//! capped form bounds them exactly.
+//! additive increase, multiplicative decrease), inside hard bounds. Rows a statement may touch are bounded through the fan-out,
+//! which is learned; while it is unknown or high, the capped form bounds them exactly.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ const MAX_KEYS: usize = 5_000;
 const FIRST_KEYS: usize = 500;
 /// Keys added after a batch that stayed well below the target.
 const STEP_KEYS: usize = 250;
-/// Rows one statement may be expected to touch. Where children lie in no order, five of a key, one statement for 5,000 keys
-/// costs the server two thirds of what it takes for 2,000 at a time, and little more than one for all.
+/// Rows one statement may be expected to touch: the children of 5,000 keys where each has five. Where these lie in no order, a
+/// statement for 5,000 keys visits fewer pages twice than several for 2,000 at a time.
 pub(crate) const MAX_ROWS: usize = 25_000;
-/// Rows the capped form touches at most: it finds each row before it touches it, and gains nothing by more.
+/// Rows the capped form touches at most: it stands for keys of which little is known yet, or that are wide.
 const MAX_CAP: usize = 10_000;
 /// The same to begin with.
 const FIRST_CAP: usize = 2_000;
