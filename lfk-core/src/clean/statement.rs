@@ -174,9 +174,9 @@ impl Cleaner<'_> {
         for column in columns {
             query = query.bind(column);
         }
-        let rows = query.bind(limit).fetch_all(tx.conn()).await.map_err(|e| self.away.error(e))?;
+        let rows: Option<Vec<String>> = query.bind(limit).fetch_one(tx.conn()).await.map_err(|e| self.away.error(e))?;
         tx.commit().await?;
-        Ok(rows)
+        Ok(rows.unwrap_or_default())
     }
 
     /// The keys that still have children in one of these leaves.

@@ -15,8 +15,8 @@ use super::statement::Target;
 use crate::error::Result;
 use crate::key::Key;
 
-/// Rows listed at a time: a few megabytes, and one walk over the emptied front of the index for many slices.
-const LIST_ROWS: i64 = 50_000;
+/// Rows listed at a time: some ten megabytes, and one walk over the emptied front of the index for many slices.
+const LIST_ROWS: i64 = 100_000;
 
 /// How the time for a wide parent ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl Cleaner<'_> {
                     return Ok(Some(rows.max(1)));
                 }
                 sliced = true;
-                let (slice, rest) = left.split_at(self.pace.cap().min(self.limiter.most_rows()).min(left.len()));
+                let (slice, rest) = left.split_at(self.pace.slice().min(self.limiter.most_rows()).min(left.len()));
                 left = rest;
                 self.limiter.statement(self.stop).await;
                 self.go_on()?;
