@@ -258,7 +258,13 @@ async fn slices(worker: &mut PgConnection, sql: &Statements) -> Result<Vec<Strin
 
 async fn listed(worker: &mut PgConnection, sql: &Statements) -> Result<Vec<String>> {
     let list = with_values(&sql.list, &["ARRAY['1']", "20000"]);
-    Ok(sqlx::query_scalar(trusted(list)).fetch_one(worker).await?)
+    let rows: Vec<u8> = sqlx::query_scalar(trusted(list)).fetch_one(worker).await?;
+    let place = |row: &[u8]| {
+        Some((u32::from_be_bytes(row.get(..4)?.try_into().ok()?), u16::from_be_bytes(row.get(4..)?.try_into().ok()?)))
+    };
+    rows.chunks(6)
+        .map(|row| place(row).map(|(page, place)| format!("({page},{place})")).context("no address"))
+        .collect()
 }
 
 fn array(rows: &[String]) -> String {
