@@ -23,6 +23,7 @@ mod check_rolling;
 mod check_schedule;
 mod check_stress;
 mod check_stress_load;
+mod check_streamed;
 mod check_support;
 mod check_traps;
 mod clean_actions;

@@ -6,6 +6,7 @@
 //! never explained away as lag.
 
 mod ahead;
+mod copied;
 mod cursor;
 mod ends;
 mod gathered;
@@ -140,7 +141,9 @@ async fn choose(ends: &Ends, asked: Option<Method>, position: &Position) -> Resu
     if position.pages.is_some() {
         return Ok(Method::Physical);
     }
-    if ends.shapes.columns.order == Order::None && matches!(asked, Some(Method::Digest | Method::Rows)) {
+    if ends.shapes.columns.order == Order::None
+        && matches!(asked, Some(Method::Digest | Method::Rows | Method::Streamed))
+    {
         return Err(Error::refused("the two servers sort the keys in different orders")
             .with_hint("leave the method to lfk, or give both key columns an index in collation \"C\""));
     }

@@ -13,10 +13,13 @@ use super::{Cursor, Progress};
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Method {
-    /// A digest of each chunk, computed by the servers; listed where it differs, row by row while most chunks do.
+    /// A digest of each chunk, computed by the servers; listed where it differs. While most chunks differ, rows one by one: as
+    /// they are where they are narrow, otherwise by their hashes.
     Digest,
     /// The key and the hash of each row.
     Rows,
+    /// All values of each row, as they are.
+    Streamed,
     /// As rows, looked up by key: for keys that the two servers sort differently.
     Keys,
     /// Digests of buckets of keys, each side read page by page: for large tables whose rows do not lie in the order of the key,

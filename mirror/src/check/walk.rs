@@ -7,14 +7,15 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lfk_core::Result;
 use lfk_core::parts::Key;
+use lfk_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 use super::Method;
-use super::ahead::{Part as _, Reader, Rows};
+use super::ahead::{Lot, Part as _, Reader, Rows};
+use super::copied::{Copied, is_too_large};
 use super::ends::{Digest, Ends, Range, Sum, passes_in};
-use super::listing::{Listing, differing};
+use super::listing::Listing;
 use super::physical::{Pages, Physical, Step};
 use super::sandwich::timed_out;
 use super::sums::Sums;
@@ -33,6 +34,10 @@ const MOST_BY_KEY: i64 = 20_000;
 const MANY_DIFFER: f64 = 0.5;
 /// After so many chunks on end whose last keys are the same on both sides the next one's digests are read ahead.
 const STEADY: u32 = 2;
+/// Rows of so many bytes on average are hashed by their servers instead of being sent.
+const NARROW: i64 = 128;
+/// About so many bytes of rows that are sent as they are make a chunk.
+const CHUNK_BYTES: i64 = 4 * 1024 * 1024;
 /// Before anything is known: with the second chunk that differs the digests end.
 const AT_FIRST: f64 = 0.25;
 
@@ -90,6 +95,10 @@ pub(crate) struct Walk<'a> {
     fixed: bool,
     /// How many of the last chunks differed, the latest counting most.
     differing: f64,
+    /// Whether rows are sent as they are where they are compared one by one.
+    streams: bool,
+    /// The most rows of the next chunk.
+    most: i64,
     /// Whether servers read ahead.
     ahead: bool,
     readers: Readers,
@@ -104,12 +113,13 @@ pub(crate) struct Walk<'a> {
 struct Readers {
     shared: Option<Arc<Ends>>,
     digests: Option<[Reader<Digest>; 2]>,
-    rows: Option<[Rows; 2]>,
+    rows: Option<[Rows<Listing>; 2]>,
+    copies: Option<[Rows<Copied>; 2]>,
 }
 
 impl Readers {
     fn stop(&mut self) {
-        (self.digests, self.rows) = (None, None);
+        (self.digests, self.rows, self.copies) = (None, None, None);
     }
 }
 
@@ -137,6 +147,8 @@ impl<'a> Walk<'a> {
             target,
             fixed: rows.is_some(),
             differing: AT_FIRST,
+            streams: true,
+            most: MOST,
             ahead: true,
             readers: Readers::default(),
             steady: STEADY,
@@ -182,14 +194,17 @@ impl<'a> Walk<'a> {
                     self.differing = 0.75 * self.differing + if chunk.suspects.is_empty() { 0.0 } else { 0.25 };
                     let (limit, took) = self.took.take().unwrap_or_else(|| (self.limit, begun.elapsed()));
                     if !self.fixed && self.physical.is_none() {
-                        self.limit = next_limit(limit, took, self.target);
+                        self.limit = next_limit(limit, took, self.target).min(self.most);
                     }
                     return Ok(chunk);
                 }
                 // Never again at the same size.
                 Err(error) if timed_out(&error) && self.physical.as_mut().is_some_and(Physical::shrink) => {}
-                Err(error) if timed_out(&error) && self.physical.is_none() && self.limit > FEWEST_EVER => {
-                    self.limit = (self.limit / 4).max(FEWEST_EVER);
+                Err(error) if self.is_too_much(&error) => self.limit = (self.limit / 4).max(FEWEST_EVER),
+                // There are texts that a server holds and cannot send, and rows of which fifty are too many.
+                Err(error) if self.is_sending() && is_of_sending(&error) => {
+                    self.streams = false;
+                    self.method = self.ends.shapes.method();
                 }
                 Err(error) => match passes_in(&error, tries) {
                     Some(wait) => tokio::time::sleep(wait).await,
@@ -198,6 +213,16 @@ impl<'a> Walk<'a> {
             }
             tries += 1;
         }
+    }
+
+    /// Whether fewer rows may do.
+    fn is_too_much(&self, error: &Error) -> bool {
+        self.physical.is_none() && self.limit > FEWEST_EVER && (timed_out(error) || is_too_large(error))
+    }
+
+    /// Whether rows are compared as they are just now.
+    fn is_sending(&self) -> bool {
+        self.method == Method::Streamed || self.streams && self.method == Method::Digest && self.differing > MANY_DIFFER
     }
 
     async fn try_next(&mut self) -> Result<Chunk> {
@@ -221,9 +246,10 @@ impl<'a> Walk<'a> {
         let (chunk, last) = match self.method {
             Method::Keys => self.by_keys(behind.as_ref()).await?,
             Method::Rows => self.by_rows(behind.as_ref()).await?,
+            Method::Streamed => self.by_copies(behind.as_ref()).await?,
             // In physical order there are pages, see above.
             Method::Physical => (Chunk::default(), None),
-            Method::Digest if self.differing > MANY_DIFFER => self.by_rows(behind.as_ref()).await?,
+            Method::Digest if self.differing > MANY_DIFFER => self.by_each(behind.as_ref()).await?,
             Method::Digest => self.by_digest(behind.as_ref()).await?,
         };
         match last {
@@ -238,7 +264,7 @@ impl<'a> Walk<'a> {
     }
 
     async fn by_digest(&mut self, after: Option<&Key>) -> Result<(Chunk, Option<Key>)> {
-        self.readers.rows = None;
+        (self.readers.rows, self.readers.copies) = (None, None);
         let ahead = self.ahead && self.steady >= STEADY;
         let readers = match &mut self.readers.digests {
             Some(readers) => readers,
@@ -265,35 +291,41 @@ impl<'a> Walk<'a> {
         if differ(&source.sum, &target.sum) {
             let list = |side| Listing::read(self.ends, side, range, i64::MAX);
             let (source, target) = futures::try_join!(list(Side::Source), list(Side::Target))?;
-            chunk.suspects = differing(&source, &target);
+            chunk.suspects = Listing::differing(&source, &target);
         }
         Ok((chunk, cut.at))
     }
 
+    /// Row by row, until it is known how large they are as they are wherever that is possible: narrow ones cost both servers less
+    /// than their hashes, wide ones more of the network.
+    async fn by_each(&mut self, after: Option<&Key>) -> Result<(Chunk, Option<Key>)> {
+        if self.streams { self.by_copies(after).await } else { self.by_rows(after).await }
+    }
+
     async fn by_rows(&mut self, after: Option<&Key>) -> Result<(Chunk, Option<Key>)> {
-        self.readers.digests = None;
-        let [source, target] = match &mut self.readers.rows {
-            Some(readers) => readers,
-            none => none.insert(both(&mut self.readers.shared, self.ends, |e, s| Rows::begin(e, s, after.cloned()))),
-        };
-        let filled = futures::try_join!(source.fill(self.limit, self.ahead), target.fill(self.limit, self.ahead))?;
-        self.took = filled.0.max(filled.1);
-        let cut = cut(self.ends, source.end.clone(), target.end.clone()).await?;
-        let range = Range { after, up_to: cut.at.as_ref() };
-        let (source, target) = (source.take(range.up_to), target.take(range.up_to));
-        let whole = source.is_some() && target.is_some();
-        let again = async |side, rows: Option<Listing>| match rows {
-            Some(rows) => Ok(rows),
-            None => Listing::read(self.ends, side, range, i64::MAX).await,
-        };
-        let (source, target) = futures::try_join!(again(Side::Source, source), again(Side::Target, target))?;
-        if !whole {
+        let Readers { shared, digests, rows, copies } = &mut self.readers;
+        (*digests, *copies) = (None, None);
+        let next = next_rows(rows, shared, self.ends, after, self.limit, self.ahead).await?;
+        Ok(self.took_rows(next))
+    }
+
+    async fn by_copies(&mut self, after: Option<&Key>) -> Result<(Chunk, Option<Key>)> {
+        let Readers { shared, digests, rows, copies } = &mut self.readers;
+        (*digests, *rows) = (None, None);
+        let next = next_rows(copies, shared, self.ends, after, self.limit, self.ahead).await?;
+        if let Some(width) = next.bytes.checked_div(next.chunk.read.max(next.among)) {
+            self.most = (CHUNK_BYTES / width.max(1)).clamp(FEWEST, MOST);
+            self.streams = width <= NARROW;
+        }
+        Ok(self.took_rows(next))
+    }
+
+    fn took_rows(&mut self, next: Next) -> (Chunk, Option<Key>) {
+        if !next.whole {
             self.readers.stop();
         }
-        let rows = count(source.counted());
-        let (read, suspects) = (count(source.len()), differing(&source, &target));
-        let chunk = Chunk { rows, read, among: rows, suspects, anew: false };
-        Ok((chunk, cut.at))
+        self.took = next.took;
+        (next.chunk, next.last)
     }
 
     /// Each side in its own order: the source's keys are looked up in the target, then the target's in the source.
@@ -323,6 +355,47 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// The rows of a chunk, compared.
+#[derive(Debug)]
+struct Next {
+    chunk: Chunk,
+    last: Option<Key>,
+    took: Option<(i64, Duration)>,
+    /// Whether everything was at hand; otherwise the readers begin anew.
+    whole: bool,
+    /// Bytes of the larger side, and its rows.
+    bytes: i64,
+    among: i64,
+}
+
+async fn next_rows<L: Lot>(
+    readers: &mut Option<[Rows<L>; 2]>,
+    shared: &mut Option<Arc<Ends>>,
+    ends: &Ends,
+    after: Option<&Key>,
+    limit: i64,
+    ahead: bool,
+) -> Result<Next> {
+    let [source, target] = match readers {
+        Some(readers) => readers,
+        none => none.insert(both(shared, ends, |e, s| Rows::begin(e, s, after.cloned()))),
+    };
+    let filled = futures::try_join!(source.fill(limit, ahead), target.fill(limit, ahead))?;
+    let cut = cut(ends, source.end.clone(), target.end.clone()).await?;
+    let range = Range { after, up_to: cut.at.as_ref() };
+    let (source, target) = (source.take(range.up_to), target.take(range.up_to));
+    let whole = source.is_some() && target.is_some();
+    let again = async |side, rows: Option<L>| match rows {
+        Some(rows) => Ok(rows),
+        None => L::read(ends, side, range, i64::MAX).await,
+    };
+    let (source, target) = futures::try_join!(again(Side::Source, source), again(Side::Target, target))?;
+    let (rows, read) = (count(source.counted()), count(source.len()));
+    let chunk = Chunk { rows, read, among: rows, suspects: L::differing(&source, &target), anew: false };
+    let bytes = count(source.bytes().max(target.bytes()));
+    Ok(Next { chunk, last: cut.at, took: filled.0.max(filled.1), whole, bytes, among: count(target.len()) })
+}
+
 /// A reader of each side.
 fn both<R>(shared: &mut Option<Arc<Ends>>, ends: &Ends, begin: impl Fn(&Arc<Ends>, Side) -> R) -> [R; 2] {
     let ends = shared.get_or_insert_with(|| Arc::new(ends.clone()));
@@ -348,6 +421,11 @@ async fn cut(ends: &Ends, source: Option<Key>, target: Option<Key>) -> Result<Cu
 struct Cut {
     at: Option<Key>,
     again: Option<Side>,
+}
+
+/// Whether another method may not meet it. What passes is none of these.
+fn is_of_sending(error: &Error) -> bool {
+    is_too_large(error) || error.kind == ErrorKind::Sql && passes_in(error, 0).is_none()
 }
 
 fn differ(source: &Sum, target: &Sum) -> bool {
