@@ -30,14 +30,14 @@ const AT_COPY: &str = "
         ELSIF what = 'fail' THEN
           RAISE EXCEPTION 'cannot be sent' USING ERRCODE = '22021';
         ELSIF what = 'tell' THEN
-          PERFORM set_config('application_name', 'has copied', false);
+          PERFORM set_config('application_name', 'was told', false);
         END IF;
       END IF;
       RETURN value;
     END $$";
 
-const HAVE_COPIED: &str =
-    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'has copied'";
+const WERE_TOLD: &str =
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'was told'";
 
 /// A thousand rows, of which three are not the same.
 async fn at_copy(what: &str) -> Result<Mirrored> {
@@ -161,16 +161,29 @@ async fn m07_a_check_of_rows_as_they_are_that_was_ended_goes_on_and_finds_the_sa
 }
 
 #[tokio::test]
-async fn rows_are_sent_as_they_are_while_most_chunks_differ_and_only_then() -> Result<()> {
+async fn m03_rows_are_sent_as_they_are_while_most_chunks_differ_and_only_then() -> Result<()> {
     let mirrored = at_copy("tell").await?;
-    let have_copied = async || mirrored.pair.main.scalar::<i64>(HAVE_COPIED).await;
+    let were_told = async || mirrored.pair.main.scalar::<i64>(WERE_TOLD).await;
     // One chunk of ten differs, and row 700 is in none of the first.
     assert_eq!(mirrored.found_by(&by_chunks(100)).await?, DAMAGED);
-    assert_eq!(have_copied().await?, 0);
+    assert_eq!(were_told().await?, 0);
     mirrored.target("DELETE FROM item_mirrors WHERE item_id % 200 = 0").await?;
     let report = mirrored.check(&by_chunks(100)).await?;
     assert_eq!((report.confirmed.missing, report.method), (51, Method::Digest));
-    assert!(have_copied().await? > 0, "nothing was sent as it is");
+    assert!(were_told().await? > 0, "nothing was sent as it is");
+    Ok(())
+}
+
+#[tokio::test]
+async fn m03_wide_rows_are_compared_by_their_hashes_while_most_chunks_differ() -> Result<()> {
+    let mirrored = at_copy("tell").await?;
+    mirrored.pair.main.execute("UPDATE items SET b = repeat('wide ', 40) WHERE b <> 'row 700'").await?;
+    mirrored.target("UPDATE item_mirrors SET b = repeat('wide ', 40) WHERE b <> 'row 700'").await?;
+    mirrored.target("DELETE FROM item_mirrors WHERE item_id % 200 = 0").await?;
+    let report = mirrored.check(&by_chunks(100)).await?;
+    assert_eq!((report.confirmed.missing, report.confirmed.extra, report.method), (51, 1, Method::Digest));
+    // The first chunk that was sent as it is has shown how large they are.
+    assert_eq!(mirrored.pair.main.scalar::<i64>(WERE_TOLD).await?, 0);
     Ok(())
 }
 

@@ -6,12 +6,14 @@
 //! never explained away as lag.
 
 mod ahead;
+mod chunk;
 mod copied;
 mod cursor;
 mod ends;
 mod gathered;
 mod guard;
 mod leaves;
+mod limits;
 mod listing;
 mod noted;
 mod options;
