@@ -1,11 +1,14 @@
 //! Rows that are compared as they are, by COPY: what happens when one does not come to its end, and when rows are too large.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use lfk_core::parts::Purpose;
 use lfk_core::{Database, Pooler};
 use lfk_mirror::{Cursor, Method, Mirror, Options, check};
-use lfk_tests::{PgBouncer, Role};
+use lfk_tests::{PgBouncer, Role, TestDb};
+use sqlx::postgres::PgPoolOptions;
 
 use crate::check_support::{Found, ITEM_MIRRORS, ITEMS, Memory, Mirrored, NOTHING, by_chunks, filled, items, samples};
 
@@ -248,7 +251,7 @@ async fn m06_columns_of_other_types_are_compared_as_the_targets() -> Result<()> 
 }
 
 #[tokio::test]
-async fn f5_rows_are_sent_as_they_are_through_a_pooler_too() -> Result<()> {
+async fn f05_rows_are_sent_as_they_are_through_a_pooler_too() -> Result<()> {
     let mirrored = at_copy("fail").await?;
     let (main, ci) = (Role::Main.cluster().await?, Role::Ci.cluster().await?);
     let (main, ci) = (PgBouncer::in_front_of(&main, &[]).await?, PgBouncer::in_front_of(&ci, &[]).await?);
@@ -263,5 +266,48 @@ async fn f5_rows_are_sent_as_they_are_through_a_pooler_too() -> Result<()> {
         assert_eq!((Found::of(&report), report.method), (DAMAGED, method));
         mirrored.pair.main.execute("DELETE FROM at_copy").await?;
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn f02_behind_a_copy_that_did_not_come_to_its_end_nobody_gets_its_answers() -> Result<()> {
+    let db = TestDb::new(Role::Main).await?;
+    // One connection: whoever comes next has the same, or a new one in its place.
+    let pool = PgPoolOptions::new().max_connections(1).connect(&db.url).await?;
+    let database = Database::new("main", pool);
+    for (copy, breaks_off) in [
+        ("COPY (SELECT 1 FROM nowhere) TO STDOUT", false),
+        ("COPY (SELECT 1 / (n - 500) FROM generate_series(1, 1000) n) TO STDOUT", false),
+        ("COPY (SELECT repeat('x', 1000) FROM generate_series(1, 10000)) TO STDOUT", true),
+        ("SELECT 7", false),
+    ] {
+        let mut tx = database.begin(Purpose::Check).await?;
+        let flow = if breaks_off { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        let copied = tx.copy_out(copy, |_| flow).await;
+        assert!(if breaks_off { copied? == flow } else { copied.is_err() }, "{copy}");
+        drop(tx);
+        for number in 1..4_i64 {
+            let mut tx = database.begin(Purpose::Check).await.with_context(|| copy)?;
+            let query = tx.query_scalar::<i64>("SELECT $1::int8").bind(number);
+            assert_eq!(query.fetch_one(tx.conn()).await?, number, "{copy}");
+            tx.commit().await?;
+        }
+    }
+    // One that does come to its end leaves the connection as it was.
+    let mut connections = Vec::new();
+    for _ in 0..2 {
+        let mut tx = database.begin(Purpose::Check).await?;
+        let pid = tx.query_scalar::<i32>("SELECT pg_backend_pid()");
+        connections.push(pid.fetch_one(tx.conn()).await?);
+        let mut bytes = 0;
+        let take = |message: &[u8]| {
+            bytes += message.len();
+            ControlFlow::Continue(())
+        };
+        assert!(tx.copy_out("COPY (SELECT 'abc' FROM generate_series(1, 1000)) TO STDOUT", take).await?.is_continue());
+        assert_eq!(bytes, 4_000);
+        tx.commit().await?;
+    }
+    assert_eq!(connections[0], connections[1]);
     Ok(())
 }
