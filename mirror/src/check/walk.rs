@@ -263,6 +263,7 @@ impl<'a> Walk<'a> {
 
     async fn by_digest(&mut self, after: Option<&Key>) -> Result<(Chunk, Option<Key>)> {
         (self.readers.rows, self.readers.copies) = (None, None);
+        self.most = MOST;
         let ahead = self.ahead && self.steady >= STEADY;
         let readers = match &mut self.readers.digests {
             Some(readers) => readers,
@@ -297,6 +298,7 @@ impl<'a> Walk<'a> {
     async fn by_rows(&mut self, after: Option<&Key>) -> Result<(Chunk, Option<Key>)> {
         let Readers { shared, digests, rows, copies } = &mut self.readers;
         (*digests, *copies) = (None, None);
+        self.most = MOST;
         let next = next_rows(rows, shared, self.ends, after, self.limit, self.ahead).await?;
         Ok(self.took_rows(next))
     }
