@@ -21,6 +21,7 @@ mod check_repair;
 mod check_resume;
 mod check_rolling;
 mod check_schedule;
+mod check_streamed;
 mod check_stress;
 mod check_stress_load;
 mod check_support;
