@@ -88,6 +88,7 @@ mod ring;
 mod ring_races;
 mod ring_support;
 mod scan;
+mod scan_numbers;
 mod scan_support;
 mod scan_walks;
 mod set_aside;
