@@ -198,7 +198,7 @@ async fn load(definition: &Declaration, home: &Database) -> Result<Known> {
     };
     let Some(row) = row else { return refuse("it is not installed") };
     if row.get::<&str, _>("fingerprint") != definition.fingerprint {
-        return refuse("what is installed under this name is another definition");
+        return Err(another(definition, home));
     }
     if row.get("swapped") {
         return Err(swapped(definition, home));
@@ -211,6 +211,17 @@ async fn load(definition: &Declaration, home: &Database) -> Result<Known> {
         }
         _ => refuse("its key has a type that this version does not know"),
     }
+}
+
+/// The configuration was changed and not installed. The place is in the message, as in that of [`swapped`]: the note belongs into
+/// the database, where the alerts look for it.
+fn another(definition: &Declaration, home: &Database) -> Error {
+    let (database, name) = (home.name(), &definition.name);
+    Error::refused(format!(
+        "database \"{database}\": what is installed as {name} is another definition than the configured one"
+    ))
+    .for_definition(name)
+    .with_hint("run `lfk install`, or start the daemon with the configuration that was installed")
 }
 
 /// The log is of the table that had the name, and every question would go to the one that has it now.

@@ -1,10 +1,13 @@
 -- Purpose: the next rows of an open window, in the order of (xid, id). $1 consumer, $2 token, $3 row limit,
---   $4 and $5 the last (xid, id) that the caller has read: the page begins behind it or behind the stored position.
+--   $4 and $5 the last (xid, id) that the caller has read: the page begins behind it or behind the stored position;
+--   $6 no row is returned behind so many keys (of composite ones, columns): a row holds one key or a thousand.
+--   up_to counts the keys of the page with this row. The window function has no order of its own: it sees the rows as they come.
 --   The window is the set of xids visible in cur and not in prev, as disjoint ranges: each transaction that prev saw
 --   running and cur saw finished, then everything from xmax(prev) to xmax(cur), cut at each transaction still running.
 --   One OR over both kinds would be a filter, and would walk again what the kept log has already consumed.
 -- Locks: ACCESS SHARE. Index: key_log_position, one range scan per range and leaf, no filter.
--- Repeat: only reads. The caller asserts that (xid, id) rises; fewer rows than the limit mean that the window has no more.
+-- Repeat: only reads. The caller asserts that (xid, id) rises; fewer rows than the limit, whose keys stay below $6, mean that the
+--   window has no more.
 WITH c AS MATERIALIZED (
   SELECT table_id, prev, cur,
          CASE WHEN (pos_xid, pos_id) < ($4::text::xid8, $5::int8) THEN $4::text::xid8 ELSE pos_xid END AS pos_xid,
@@ -24,10 +27,14 @@ WITH c AS MATERIALIZED (
          CASE WHEN (s.lo_xid, s.lo_id) < (c.pos_xid, c.pos_id) THEN c.pos_id  ELSE s.lo_id  END AS lo_id
     FROM c, seg s WHERE (s.hi_xid, s.hi_id) > (c.pos_xid, c.pos_id) ORDER BY s.lo_xid, s.lo_id
 )
-SELECT k.xid::text AS xid, k.id, k.op::text AS op,
-       coalesce(k.keys::text[], ARRAY(SELECT u FROM unnest(k.tkeys) u)) AS keys
-  FROM todo t CROSS JOIN LATERAL (
-    SELECT l.xid, l.id, l.op, l.keys, l.tkeys FROM lfk.key_log l
-     WHERE l.table_id = t.table_id AND (l.xid, l.id) > (t.lo_xid, t.lo_id) AND (l.xid, l.id) < (t.hi_xid, t.hi_id)
-     ORDER BY l.xid, l.id LIMIT $3) k
- LIMIT $3
+SELECT z.xid, z.id, z.op, z.keys, CASE WHEN z.keys IS NULL THEN ARRAY(SELECT u FROM unnest(z.tkeys) u) END AS tkeys, z.up_to
+  FROM (
+    SELECT k.xid::text AS xid, k.id, k.op::text AS op, k.keys, k.tkeys, k.n,
+           (sum(k.n) OVER (ROWS UNBOUNDED PRECEDING))::bigint AS up_to
+      FROM todo t CROSS JOIN LATERAL (
+        SELECT l.xid, l.id, l.op, l.keys, l.tkeys, coalesce(cardinality(l.keys), cardinality(l.tkeys), 0) AS n
+          FROM lfk.key_log l
+         WHERE l.table_id = t.table_id AND (l.xid, l.id) > (t.lo_xid, t.lo_id) AND (l.xid, l.id) < (t.hi_xid, t.hi_id)
+         ORDER BY l.xid, l.id LIMIT $3) k
+     LIMIT $3) z
+ WHERE z.up_to - z.n < $6

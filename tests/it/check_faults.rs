@@ -4,8 +4,8 @@
 use anyhow::{Context as _, Result};
 use lfk_core::parts::Key;
 use lfk_core::{Database, ErrorKind};
-use lfk_mirror::Mirror;
 use lfk_mirror::parts::{Probe, Verdict};
+use lfk_mirror::{Method, Mirror};
 use lfk_tests::{Mode, Pair, Proxy, Role, TestDb};
 
 use crate::check_support::{Found, ITEM_MIRRORS, ITEMS, Mirrored, NOTHING, filled, items, quick, samples};
@@ -163,17 +163,25 @@ async fn m03_servers_of_different_encodings_are_compared() -> Result<()> {
     assert_ne!(here, there, "the servers hash alike: nothing is tested");
     let mut options = quick();
     options.chunk_rows = Some(50);
-    let report = mirrored.check(&options).await?;
-    assert_eq!((Found::of(&report), report.checked_rows, report.chunks), (NOTHING, 500, 11), "{report:?}");
+    let mut streamed = options.clone();
+    streamed.method = Some(Method::Streamed);
+    for options in [&options, &streamed] {
+        let report = mirrored.check(options).await?;
+        assert_eq!((Found::of(&report), report.checked_rows, report.chunks), (NOTHING, 500, 11), "{report:?}");
+    }
     mirrored
         .target("UPDATE item_mirrors SET b = 'Strasse 7' WHERE item_id = 7; UPDATE item_mirrors SET a = a + 4294967296 WHERE item_id = 8;
                  DELETE FROM item_mirrors WHERE item_id = 9; INSERT INTO item_mirrors VALUES (-1, 1, 'ß'), (501, 1, 'ß')")
         .await?;
-    let report = mirrored.check(&options).await?;
-    assert_eq!(samples(&report), ["different 7", "different 8", "extra -1", "extra 501", "missing 9"]);
+    for options in [&options, &streamed] {
+        let report = mirrored.check(options).await?;
+        assert_eq!(samples(&report), ["different 7", "different 8", "extra -1", "extra 501", "missing 9"]);
+    }
     // What the target cannot even hold is a difference as any other.
     mirrored.pair.main.execute("UPDATE items SET b = '東京' WHERE id = 10").await?;
-    let found = mirrored.found_by(&options).await.context("a text that the target cannot hold")?;
-    assert_eq!(found, Found { missing: 1, different: 3, extra: 2, ..NOTHING });
+    for options in [&options, &streamed] {
+        let found = mirrored.found_by(options).await.context("a text that the target cannot hold")?;
+        assert_eq!(found, Found { missing: 1, different: 3, extra: 2, ..NOTHING });
+    }
     Ok(())
 }

@@ -32,7 +32,7 @@ async fn m03_rows_are_found_before_the_first_behind_the_last_and_between() -> Re
     let mirrored = filled(200).await?;
     mirrored.target(DAMAGE).await?;
     for rows in [7, 64, 200, 207, 1_000] {
-        for method in [Method::Digest, Method::Rows, Method::Keys, Method::Physical] {
+        for method in [Method::Digest, Method::Rows, Method::Streamed, Method::Keys, Method::Physical] {
             let mut options = by_chunks(rows);
             options.method = Some(method);
             let report = mirrored.check(&options).await?;
@@ -74,7 +74,7 @@ async fn m03_rows_that_leave_the_filter_are_too_many_and_are_not_counted_as_chec
     }
     mirrored.target("INSERT INTO item_mirrors VALUES (30, 3, 'x'), (1700, 170, 'x'); DELETE FROM item_mirrors WHERE item_id = 10").await?;
     for rows in [13, 50, 1_000] {
-        for method in [Method::Digest, Method::Rows, Method::Keys, Method::Physical] {
+        for method in [Method::Digest, Method::Rows, Method::Streamed, Method::Keys, Method::Physical] {
             let mut options = by_chunks(rows);
             options.method = Some(method);
             assert_eq!(
@@ -97,11 +97,11 @@ async fn keys(mirror: Mirror, main: &str, ci: &str, same: &str, damage: &str, fo
     }
     mirrored.target(damage).await?;
     let usual = mirrored.check(&quick()).await?.method;
-    for method in [None, Some(Method::Rows), Some(Method::Keys), Some(Method::Physical)] {
+    for method in [None, Some(Method::Rows), Some(Method::Streamed), Some(Method::Keys), Some(Method::Physical)] {
         for rows in [1, 7, 1_000] {
             let mut options = by_chunks(rows);
             options.method = method;
-            if usual == Method::Keys && method == Some(Method::Rows) {
+            if usual == Method::Keys && matches!(method, Some(Method::Rows | Method::Streamed)) {
                 let error = mirrored.check(&options).await.expect_err("there is no order to walk in").to_string();
                 assert!(error.contains("in different orders"), "{error}");
                 continue;

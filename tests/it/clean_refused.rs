@@ -82,6 +82,28 @@ async fn l17_a_policy_that_hides_children_is_an_error_and_no_emptiness() -> Resu
 }
 
 #[tokio::test]
+async fn s01_a_definition_that_was_changed_and_not_installed_is_blocked_where_alerts_see_it() -> Result<()> {
+    let pair = Pair::with_schema(PROJECTS, BUILDS).await?;
+    let installed = active(&pair, [builds()?]).await?;
+    let changed = engine(
+        &[("main", &pair.main.url), ("ci", &pair.ci.url)],
+        [LooseForeignKey { on_delete: OnDelete::SetNull, ..builds()? }],
+    )?;
+    pair.main.execute("DELETE FROM projects WHERE id IN (1, 2)").await?;
+    let note = blocked(&changed).await?;
+    assert!(note.contains("another definition") && note.contains("lfk install"), "{note}");
+    let alerts = "SELECT condition || ' ' || alert::text FROM lfk.health WHERE name = 'builds.project_id'";
+    let alerts: String = pair.main.scalar(alerts).await?;
+    assert!(alerts.starts_with("blocked") && alerts != "blocked {}", "{alerts}");
+    assert_eq!(table(&pair.ci, "builds").await?, ALL_BUILDS);
+
+    drain(&installed).await?;
+    assert_eq!(table(&pair.ci, "builds").await?, ["(31,3,)", "(90,,0)"]);
+    assert_eq!(status(&installed).await?.condition, "ok");
+    Ok(())
+}
+
+#[tokio::test]
 async fn l08_a_missing_right_blocks_the_definition_and_blames_no_key() -> Result<()> {
     let pair = Pair::with_schema(PROJECTS, BUILDS).await?;
     let (engine, role) = as_plain_role(&pair).await?;

@@ -171,7 +171,7 @@ async fn buffers_to_read_the_log(main: &TestDb) -> Result<[i64; 2]> {
     let probed = buffers_of(&mut worker, "probe", probe.as_str(), "3600").await?;
     let open = "UPDATE lfk.cursor SET cur = pg_current_snapshot(), pos_xid = '0', pos_id = 0 WHERE settle IS NULL RETURNING token";
     let token: i64 = sqlx::query_scalar(open).fetch_one(&mut worker).await?;
-    let arguments = format!("'builds.project_id', {token}, 100, '0', 0");
+    let arguments = format!("'builds.project_id', {token}, 100, '0', 0, 20000");
     let read = buffers_of(&mut worker, "page", lfk_sql::statements::PAGE, &arguments).await?;
     Ok([probed, read])
 }

@@ -115,7 +115,7 @@ fn of_the_log<'a>(statement: &'a str, arguments: &'a str, generic: bool) -> Ques
     Question { begin: statements::BEGIN_LOG, statement, arguments, generic }
 }
 
-const FIRST_PAGE: &str = "('builds.project_id', 1, 100, '0', 0)";
+const FIRST_PAGE: &str = "('builds.project_id', 1, 100, '0', 0, 20000)";
 
 /// Statistics as they are in life: always of another day.
 fn stale() -> [(&'static str, String); 4] {
@@ -207,9 +207,11 @@ async fn l15_a_page_costs_the_same_at_the_beginning_in_the_middle_and_at_the_end
     let log = Log::new(HUNDRED_THOUSAND).await?;
     log.window("500:500:", "'200000:200000:'").await?;
     let mut blocks = Vec::new();
-    for arguments in
-        [FIRST_PAGE, "('builds.project_id', 1, 100, '51000', 50000)", "('builds.project_id', 1, 100, '100900', 99900)"]
-    {
+    for arguments in [
+        FIRST_PAGE,
+        "('builds.project_id', 1, 100, '51000', 50000, 20000)",
+        "('builds.project_id', 1, 100, '100900', 99900, 20000)",
+    ] {
         blocks.push(of_the_log(statements::PAGE, arguments, true).blocks(&log.pair.main).await?);
     }
     let (least, most) = (blocks.iter().min().context("none")?, blocks.iter().max().context("none")?);

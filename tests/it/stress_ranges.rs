@@ -17,7 +17,7 @@ async fn differences(page: &str, probe: &str, cases: u32) -> Result<Vec<Vec<Opti
     .await?;
     active(&pair, [loose("projects(id)", "builds(project_id)", OnDelete::Delete)?]).await?;
     let rows = "INSERT INTO lfk.key_log (leaf, table_id, xid, id, keys) OVERRIDING SYSTEM VALUE
-         SELECT x % 8, t.table_id, x::text::xid8, n * 100 + x % 7, '{1}'
+         SELECT x % 8, t.table_id, x::text::xid8, n * 100 + x % 7, array_fill(1::bigint, ARRAY[1 + x % 5])
            FROM lfk.tracked t, generate_series(1000, 1019) x, generate_series(1, 2) n";
     pair.main.execute(&format!("{rows}; {}", include_str!("../sabotage/check_ranges.sql"))).await?;
     let begin = statements::BEGIN_LOG;

@@ -16,6 +16,8 @@ DECLARE
   answer text;
   size int;
   rows int;
+  most bigint;
+  keys bigint;
   last record;
   work boolean;
 BEGIN
@@ -42,11 +44,14 @@ BEGIN
     LOOP
       size := 1 + floor(random() * 25)::int;
       rows := 0;
-      FOR last IN EXECUTE format('EXECUTE page(%L, 1, %s, %L, %s)', consumer_name, size, last.xid, last.id) LOOP
+      most := 1 + floor(random() * 50)::int;
+      keys := 0;
+      FOR last IN EXECUTE format('EXECUTE page(%L, 1, %s, %L, %s, %s)', consumer_name, size, last.xid, last.id, most) LOOP
         rows := rows + 1;
+        keys := last.up_to;
         answer := answer || ' ' || last.xid || '/' || last.id;
       END LOOP;
-      EXIT WHEN rows < size;
+      EXIT WHEN rows < size AND keys < most;
       -- The next page begins behind what was read, or behind a stored position.
       IF n % 2 = 0 THEN
         UPDATE lfk.cursor k SET pos_xid = last.xid::xid8, pos_id = last.id, stamp = pg_current_xact_id() WHERE k.consumer = consumer_name;

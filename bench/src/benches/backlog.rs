@@ -115,7 +115,7 @@ enum Horizon {
 
 /// A log of single keys from its beginning to its end.
 pub async fn backlog(size: Size) -> Result<Vec<Case>> {
-    let parents = size.pick(6_000_000, 480_000);
+    let parents = size.pick(6_000_000, 1_440_000);
     let stage = logged_singly(parents).await?;
     let rounds = Rounds::run(size.rounds(3, 2), &[Horizon::Free, Horizon::Held], async |horizon| {
         let servers = stage.copy().await?;

@@ -12,7 +12,6 @@ use sqlx::postgres::PgRow;
 use super::batch::{Piece, ROUNDS};
 use super::class::{Class, classify};
 use super::converge::{Attempt, Cleaner, Tally};
-use super::pace::MAX_ROWS;
 use crate::database::Purpose;
 use crate::error::Result;
 use crate::key::Key;
@@ -21,6 +20,8 @@ use crate::retry::{Reason, SetAside};
 /// Children that are counted at most, of all keys together, in children of a wide key: the work stays within what a few
 /// statements that clean cost.
 const COUNTED: usize = 4;
+/// A key with so many children is wide, however many rows a statement takes by now.
+const WIDE: usize = 25_000;
 
 /// What counting came to.
 struct Census {
@@ -70,7 +71,7 @@ impl Cleaner<'_> {
     async fn count(&self, leaves: &[TableName], keys: &[Key]) -> Result<Census> {
         // More than so many statements would take: as many as those after which a single key is wide anyway.
         let cap = self.pace.cap().min(self.limiter.most_rows());
-        let enough = cap.saturating_mul(usize::from(ROUNDS)).min(MAX_ROWS);
+        let enough = cap.saturating_mul(usize::from(ROUNDS)).min(WIDE);
         let mut left = enough * COUNTED;
         let mut counts = vec![0; keys.len()];
         let columns = Key::by_column(keys, self.shape.width());

@@ -10,18 +10,21 @@ use super::shape::Form;
 
 /// Keys of a batch at least: below this, round trips are all there is.
 const MIN_KEYS: usize = 10;
-/// Keys of a batch at most: 99 % of what one giant statement reaches.
-const MAX_KEYS: usize = 5_000;
+/// Keys of a batch at most.
+const MAX_KEYS: usize = 10_000;
 /// The first batch of a consumer.
 const FIRST_KEYS: usize = 500;
 /// Keys added after a batch that stayed well below the target.
 const STEP_KEYS: usize = 250;
-/// Rows one statement may be expected to touch: the children of 5,000 keys where each has five. Where these lie in no order, a
-/// statement for 5,000 keys visits fewer pages twice than several for 2,000 at a time.
-pub(crate) const MAX_ROWS: usize = 25_000;
+/// Rows one statement may be expected to touch: the children of 10,000 keys where each has five. Where these lie in no order, a
+/// statement for many keys visits fewer pages twice than several for a few at a time. Time is the narrower bound where rows
+/// are dear: see `took`.
+const MAX_ROWS: usize = 50_000;
 /// Rows the capped form touches at most: it stands for keys of which little is known yet, or that are wide.
 const MAX_CAP: usize = 10_000;
-/// The same to begin with.
+/// Rows of a list that one statement takes at most: they are found by their addresses, without a walk over the index.
+const MAX_SLICE: usize = 25_000;
+/// Rows that the capped form, and a slice of a list, take to begin with.
 const FIRST_CAP: usize = 2_000;
 /// A weight of a fifth for the newest batch: a few batches decide, one does not.
 const NEWEST: f64 = 0.2;
@@ -36,13 +39,15 @@ pub struct Pace {
     /// The batch at work has few keys: that it is quick says nothing about a larger one.
     small: bool,
     cap: usize,
+    /// Rows of a wide parent's list for one statement.
+    slice: usize,
     /// Rows per key, as learned.
     fan_out: Option<f64>,
 }
 
 impl Pace {
     pub(crate) fn new(target: Duration) -> Self {
-        Self { target, keys: FIRST_KEYS, near: false, small: false, cap: FIRST_CAP, fan_out: None }
+        Self { target, keys: FIRST_KEYS, near: false, small: false, cap: FIRST_CAP, slice: FIRST_CAP, fan_out: None }
     }
 
     /// Keys for the next batch.
@@ -64,6 +69,11 @@ impl Pace {
         self.cap
     }
 
+    /// Rows of a list for the next statement.
+    pub(crate) fn slice(&self) -> usize {
+        self.slice
+    }
+
     /// A batch of so many keys begins.
     pub(crate) fn begins(&mut self, keys: usize) {
         self.small = keys < self.keys() / 2;
@@ -79,11 +89,11 @@ impl Pace {
                 let step = if self.near { STEP_KEYS } else { self.keys };
                 self.keys = (self.keys + step).min(MAX_KEYS);
             }
-            Form::Capped | Form::Listed if slow => self.cap = (self.cap / 2).max(1),
+            Form::Capped if slow => self.cap = (self.cap / 2).max(1),
             // Only a statement that was full says that a larger one would be quick too.
-            Form::Capped | Form::Listed if quick && rows >= self.cap as u64 => {
-                self.cap = (self.cap + FIRST_CAP).min(MAX_CAP)
-            }
+            Form::Capped if quick && rows >= self.cap as u64 => self.cap = (self.cap + FIRST_CAP).min(MAX_CAP),
+            Form::Listed if slow => self.slice = (self.slice / 2).max(1),
+            Form::Listed if quick && rows >= self.slice as u64 => self.slice = (self.slice * 2).min(MAX_SLICE),
             _ => {}
         }
     }
@@ -106,6 +116,7 @@ impl Pace {
     pub(crate) fn timed_out(&mut self) {
         self.shrink();
         self.cap = (self.cap / 2).max(1);
+        self.slice = (self.slice / 2).max(1);
     }
 
     fn shrink(&mut self) {
@@ -158,7 +169,7 @@ mod tests {
     fn a_high_fan_out_means_few_keys() {
         let mut pace = Pace::new(TARGET);
         pace.learned(10, 10_000);
-        assert_eq!(pace.keys(), 25);
+        assert_eq!(pace.keys(), MAX_ROWS / 1000);
     }
 
     #[test]

@@ -135,7 +135,7 @@ impl Shape {
         ])
     }
 
-    /// Binds: the columns of one key, then the row limit. Answers the rows as text.
+    /// Binds: the columns of one key, then the row limit. Answers the rows as bytes, see [`super::wide::List`].
     pub(crate) fn list(&self, leaf: &TableName) -> Sql {
         statements::LIST_CHILDREN.render(&[
             ("leaf", leaf.into()),

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use lfk_sql::TableName;
+use lfk_sql::{TableName, statements};
 use sqlx::Row as _;
 
 use super::converge::Cleaner;
@@ -167,16 +167,17 @@ impl Cleaner<'_> {
         ))
     }
 
-    /// Rows of one key in one leaf, at most `limit`.
-    pub(super) async fn list(&self, leaf: &TableName, columns: &[Vec<String>], limit: i64) -> Result<Vec<String>> {
+    /// Rows of one key in one leaf, at most `limit`, as the server sends their addresses.
+    pub(super) async fn list(&self, leaf: &TableName, columns: &[Vec<String>], limit: i64) -> Result<Vec<u8>> {
         let mut tx = self.away.begin(Purpose::Recheck).await?;
+        tx.run(statements::ONLY_BY_INDEX).await?;
         let mut query = tx.query_scalar(self.shape.list(leaf).into_sql_str());
         for column in columns {
             query = query.bind(column);
         }
-        let rows = query.bind(limit).fetch_all(tx.conn()).await.map_err(|e| self.away.error(e))?;
+        let rows: Option<Vec<u8>> = query.bind(limit).fetch_one(tx.conn()).await.map_err(|e| self.away.error(e))?;
         tx.commit().await?;
-        Ok(rows)
+        Ok(rows.unwrap_or_default())
     }
 
     /// The keys that still have children in one of these leaves.

@@ -6,6 +6,7 @@
 //! re-checked before every slice; in one database the slice's rows are locked first, and its statement looks for the parent
 //! itself.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::batch::Piece;
@@ -15,8 +16,10 @@ use super::statement::Target;
 use crate::error::Result;
 use crate::key::Key;
 
-/// Rows listed at a time: a few megabytes, and one walk over the emptied front of the index for many slices.
-const LIST_ROWS: i64 = 50_000;
+/// Rows listed at a time: two megabytes, and one walk over the emptied front of the index for many slices.
+const LIST_ROWS: i64 = 250_000;
+/// Bytes of an address.
+const ADDRESS: usize = 6;
 
 /// How the time for a wide parent ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +28,29 @@ pub(crate) enum WideEnd {
     Done,
     /// The time was up.
     More,
+}
+
+/// Rows of one leaf that are still to be cleaned: four bytes for the page and two for the place in it, each the highest first.
+#[derive(Debug)]
+pub(super) struct List(VecDeque<u8>);
+
+impl List {
+    fn is_empty(&self) -> bool {
+        self.0.len() < ADDRESS
+    }
+
+    /// The next rows, as text.
+    fn take(&mut self, rows: usize) -> Vec<String> {
+        let bytes = rows.saturating_mul(ADDRESS).min(self.0.len());
+        let bytes: Vec<u8> = self.0.drain(..bytes).collect();
+        let address = |row: &[u8]| match *row {
+            [a, b, c, d, e, f] => {
+                Some(format!("({},{})", u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes([e, f])))
+            }
+            _ => None,
+        };
+        bytes.chunks_exact(ADDRESS).filter_map(address).collect()
+    }
 }
 
 impl Cleaner<'_> {
@@ -73,16 +99,14 @@ impl Cleaner<'_> {
         let mut sliced = false;
         let leaves = self.read_deadline().await?.leaves;
         for leaf in &leaves {
-            let list = self.list(leaf, columns, LIST_ROWS).await?;
-            let mut left = list.as_slice();
+            let mut left = List(self.list(leaf, columns, LIST_ROWS).await?.into());
             while !left.is_empty() {
                 // One slice at least: reading the list may have taken all of the time.
                 if sliced && Instant::now() >= until {
                     return Ok(Some(rows.max(1)));
                 }
                 sliced = true;
-                let (slice, rest) = left.split_at(self.pace.cap().min(self.limiter.most_rows()).min(left.len()));
-                left = rest;
+                let slice = left.take(self.pace.slice().min(self.limiter.most_rows()));
                 self.limiter.statement(self.stop).await;
                 self.go_on()?;
                 let truth = self.look(keys).await?;
@@ -90,11 +114,26 @@ impl Cleaner<'_> {
                     tally.resurrected += 1;
                     return Ok(None);
                 }
-                let done = self.clean_leaf(leaf, Target::Listed(slice), columns, truth.deadline).await?;
+                let done = self.clean_leaf(leaf, Target::Listed(&slice), columns, truth.deadline).await?;
                 tally.rows += done.rows;
                 rows += done.rows;
             }
         }
         Ok(Some(rows))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_handed_out_in_slices_to_its_last_row() {
+        let rows = [[0, 0, 0, 0, 0, 1], [0, 1, 0, 1, 0, 3], [255, 255, 255, 254, 1, 0]];
+        let mut list = List(rows.concat().into());
+        assert_eq!(list.take(2), ["(0,1)", "(65537,3)"]);
+        assert!(!list.is_empty());
+        assert_eq!(list.take(usize::MAX), ["(4294967294,256)"]);
+        assert!(list.is_empty() && list.take(1).is_empty());
     }
 }

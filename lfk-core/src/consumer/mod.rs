@@ -21,7 +21,9 @@ use uuid::Uuid;
 pub(crate) use self::children::Loose;
 pub use self::converge::{Batch, Converge};
 use crate::clean::{Pace, Tally};
-use crate::cursor::{self, Buffer, Claim, Lease, LogRow, LogSql, Move, Next, OutOfOrder, Position, Progress};
+use crate::cursor::{
+    self, Buffer, Claim, Lease, LogRow, LogSql, Move, Next, OutOfOrder, PageLimit, Position, Progress,
+};
 use crate::database::{Database, Purpose};
 use crate::declaration::Definition;
 use crate::definition::State;
@@ -39,9 +41,9 @@ use crate::sweep::{self, SweepEnd};
 const ADVANCE_EVERY: Duration = Duration::from_secs(1);
 /// Log rows of the first page. A row holds up to a thousand keys, or one.
 const FIRST_PAGE_ROWS: i64 = 100;
-/// Log rows of a page at most.
-const MAX_PAGE_ROWS: i64 = 500;
-/// Keys that a page should hold: a few batches, and little memory.
+/// Log rows of a page at most: two of the largest batches, where each row holds one key.
+const MAX_PAGE_ROWS: i64 = 10_000;
+/// Keys that a page holds, but for the rest of its last row: a few batches, and little memory.
 const PAGE_KEYS: i64 = 20_000;
 /// The share of a turn that work beside the log gets while other keys wait, a wide parent for example: a fifth of the quantum.
 const SPARE_SHARE: Duration = Duration::from_millis(400);
@@ -299,11 +301,12 @@ impl Turn<'_> {
                 }
                 Next::Empty if more_pages => {
                     let after = buffer.last_read();
-                    let page = cursor::read_page(lease, self.log_sql, after, page_rows, doer.width()).await?;
+                    let limit = PageLimit { rows: page_rows, keys: PAGE_KEYS };
+                    let page = cursor::read_page(lease, self.log_sql, after, limit, doer.width()).await?;
                     self.pass(Point::PageRead).await?;
-                    more_pages = i64::try_from(page.len()).is_ok_and(|rows| rows >= page_rows);
-                    page_rows = next_page_rows(&page);
-                    buffer.push_page(page).map_err(|OutOfOrder| self.out_of_order())?;
+                    more_pages = page.more;
+                    page_rows = next_page_rows(&page.rows);
+                    buffer.push_page(page.rows).map_err(|OutOfOrder| self.out_of_order())?;
                     if self.state(lease).await? != state {
                         self.advance(lease, done, &mut progress, advanced).await?;
                         return Ok(WindowEnd::Interrupted);
@@ -393,7 +396,8 @@ enum WindowEnd {
     Interrupted,
 }
 
-/// Rows of the next page, from the keys that a row of this one holds on average.
+/// Rows of the next page, from the keys that a row of this one holds on average. The server cuts a page in which they hold more,
+/// but only after it has read all of its rows.
 fn next_page_rows(page: &[LogRow]) -> i64 {
     let keys: usize = page.iter().map(|row| row.entry.key_count()).sum();
     let rows = i64::try_from(page.len()).unwrap_or(i64::MAX).max(1);

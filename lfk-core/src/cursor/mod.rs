@@ -8,5 +8,5 @@ mod window;
 pub use lease::Lease;
 pub(crate) use lease::{Claim, LEASE};
 pub use log_sql::LogSql;
-pub(crate) use position::{Move, Progress, advance, open, read_page};
+pub(crate) use position::{Move, PageLimit, Progress, advance, open, read_page};
 pub(crate) use window::{Buffer, LogRow, Next, OutOfOrder, Position};

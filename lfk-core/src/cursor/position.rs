@@ -64,15 +64,31 @@ pub(crate) async fn open(lease: &Lease, sql: &LogSql, lane: Lane) -> Result<bool
     Ok(opened > 0)
 }
 
-/// Reads the next rows of the open window, behind `after` or the stored position; fewer than `limit` mean that it has no
-/// more.
+/// How much a page may hold.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PageLimit {
+    /// Rows of the log.
+    pub(crate) rows: i64,
+    /// Keys behind which no further row begins.
+    pub(crate) keys: i64,
+}
+
+/// The next rows of a window.
+#[derive(Debug)]
+pub(crate) struct LogPage {
+    pub(crate) rows: Vec<LogRow>,
+    /// Whether there may be more behind them.
+    pub(crate) more: bool,
+}
+
+/// Reads the next rows of the open window, behind `after` or the stored position.
 pub(crate) async fn read_page(
     lease: &Lease,
     sql: &LogSql,
     after: Option<Position>,
-    limit: i64,
+    limit: PageLimit,
     width: usize,
-) -> Result<Vec<LogRow>> {
+) -> Result<LogPage> {
     lease.check()?;
     let after = after.unwrap_or(Position { xid: 0, id: 0 });
     let mut tx = lease.home.begin(Purpose::Log).await?;
@@ -81,25 +97,38 @@ pub(crate) async fn read_page(
         .query(sql.page.clone())
         .bind(&lease.consumer)
         .bind(lease.token())
-        .bind(limit)
+        .bind(limit.rows)
         .bind(after.xid.to_string())
         .bind(after.id)
+        .bind(limit.keys)
         .fetch_all(tx.conn())
         .await
         .map_err(|e| lease.home.error(e))?;
     tx.commit().await?;
-    rows.iter().map(|row| log_row(row, width).map_err(|e| e.in_database(lease.home.name()))).collect()
+    // The server's own count of the keys: what it cut, it must also be asked for again.
+    let full = i64::try_from(rows.len()).is_ok_and(|read| read >= limit.rows);
+    let more = full || rows.last().is_some_and(|last| last.get::<i64, _>("up_to") >= limit.keys);
+    let read = rows.iter().map(|row| log_row(row, width).map_err(|e| e.in_database(lease.home.name())));
+    Ok(LogPage { rows: read.collect::<Result<_>>()?, more })
 }
 
 fn log_row(row: &sqlx::postgres::PgRow, width: usize) -> Result<LogRow> {
     let xid: &str = row.get("xid");
     let xid = xid.parse().map_err(|_| Error::new(ErrorKind::Sql, "the key log holds an xid that is no number"))?;
     let entry = match row.get::<&str, _>("op") {
-        "d" | "u" | "i" => Key::from_columns(row.get("keys"), width).map_or(Entry::Unknown, Entry::Keys),
+        "d" | "u" | "i" => Key::from_columns(columns(row), width).map_or(Entry::Unknown, Entry::Keys),
         "t" | "s" => Entry::Marker,
         _ => Entry::Unknown,
     };
     Ok(LogRow { at: Position { xid, id: row.get("id") }, entry })
+}
+
+/// Integers arrive as such: their texts would cost the server more than all else about a page.
+fn columns(row: &sqlx::postgres::PgRow) -> Vec<String> {
+    match row.get::<Option<Vec<i64>>, _>("keys") {
+        Some(numbers) => numbers.iter().map(i64::to_string).collect(),
+        None => row.get::<Option<Vec<String>>, _>("tkeys").unwrap_or_default(),
+    }
 }
 
 /// Moves the cursor and stores what was done, in one transaction: keys set aside are in `lfk.retry` exactly when the

@@ -4,6 +4,7 @@
 //! closes nothing, and the driver would wait for ever.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -11,7 +12,7 @@ use futures::stream::{self, BoxStream};
 use futures::{StreamExt as _, TryStreamExt as _};
 use sqlx::postgres::{PgConnection, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Either, Error, Execute, Executor, Postgres, SqlStr};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// What became of the last statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,32 @@ type Answer = Result<Either<PgQueryResult, PgRow>, Error>;
 impl<'c> Bounded<'c> {
     pub(super) fn new(connection: Option<&'c mut PgConnection>, flight: &'c mut Flight, patience: Duration) -> Self {
         Self { connection, flight, patience }
+    }
+
+    /// As [`super::Tx::copy_out`].
+    pub(super) async fn copy_out(
+        self,
+        sql: SqlStr,
+        mut take: impl FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, Error> {
+        let Self { connection: Some(connection), flight, patience } = self else { return Err(Error::PoolClosed) };
+        // The driver does not find its way behind a COPY that was not read to the end, or that has failed. So until the end
+        // was read the connection is lost, also when nobody waits for it any more.
+        *flight = Flight::Lost;
+        let copied = async {
+            let mut messages = connection.copy_out_raw(sql.as_str()).await?;
+            while let Some(message) = messages.try_next().await? {
+                if take(&message).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            Ok(ControlFlow::Continue(()))
+        };
+        let copied = timeout(patience, copied).await.unwrap_or_else(|_| Err(no_answer(patience)))?;
+        if copied.is_continue() {
+            *flight = Flight::Landed;
+        }
+        Ok(copied)
     }
 }
 

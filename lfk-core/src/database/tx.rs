@@ -4,6 +4,7 @@
 //! anybody else; one whose answer did not come takes its connection along: the server rolls back when it notices, at the latest
 //! when its own timeouts end.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use lfk_sql::statements;
@@ -97,6 +98,19 @@ impl Tx {
     /// When the server refuses a statement.
     pub async fn run(&mut self, sql: impl SqlSafeStr) -> Result<()> {
         sqlx::raw_sql(sql).execute(self.conn()).await.map(|_| ()).map_err(|e| Error::sql(&self.database, e))
+    }
+
+    /// Runs a `COPY … TO STDOUT`, and hands over what arrives, message by message, until it is told to break off. A message need
+    /// not be a whole row. Unless the answer is read to its end without an error, the connection is closed with this transaction.
+    ///
+    /// # Errors
+    /// When the server refuses, or no end comes in time.
+    pub async fn copy_out(
+        &mut self,
+        sql: impl SqlSafeStr,
+        take: impl FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, sqlx::Error> {
+        self.conn().copy_out(sql.into_sql_str(), take).await
     }
 
     /// Holds the shape of the key log, so that no plan made from here on lacks a leaf. Before every statement that decides

@@ -5,7 +5,6 @@
 //! again. No transaction is open across any of these steps, so nothing is held up, however long it takes.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, Instant};
 
 use sqlx::Row as _;
@@ -13,11 +12,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::barrier;
 use super::home::{self, Found, Home};
+use super::parents::{LOOK_UPS, Learned, Parents};
 use super::position::{Counts, Cursor, Start};
 use super::queue::{Queue, Unit};
 use super::report::{Scan, ScanEnd, ScanOptions, ScanProgress};
-use super::walk::{Place, Walker};
-use crate::clean::{Permit, Shape, absent_parents};
+use super::seen::Seen;
+use super::walk::{PageKeys, Place, Walker};
+use crate::clean::Shape;
 use crate::database::{Database, Purpose};
 use crate::definition::{LooseForeignKey, State};
 use crate::error::Result;
@@ -25,8 +26,6 @@ use crate::key::{Key, sort_unique};
 use crate::limiter::Limiter;
 use crate::points::{Point, Points};
 
-/// Parents that are looked for in one statement.
-const LOOK_UPS: usize = 5_000;
 /// Keys whose children are counted in one statement, at first.
 const COUNTED_KEYS: usize = 500;
 /// Children of a key that are counted while others are in the statement.
@@ -35,8 +34,6 @@ const COUNT_MANY: i64 = 10_000;
 const COUNT_ONE: i64 = 1_000_000;
 /// Suspects that wait at most; then the walk waits for them.
 const MOST_SUSPECTS: usize = 50_000;
-/// Keys that are remembered, so that one in several tables, or in several pages, counts once.
-const MOST_SEEN: usize = 500_000;
 /// How often suspects are looked at again, and the position is stored.
 const EVERY: Duration = Duration::from_secs(1);
 /// How often a barrier is looked at while nothing else is to do.
@@ -69,6 +66,7 @@ pub(super) struct Hunt<'a> {
 /// What changes while it goes on.
 struct Walk<'a> {
     walker: Walker<'a>,
+    parents: Learned,
     queue: Queue,
     cursor: Cursor,
     /// Up to here every page is decided.
@@ -90,13 +88,25 @@ impl Walk<'_> {
     }
 
     /// The keys of a page, each once.
-    fn first_seen(&mut self, mut keys: Vec<Key>) -> Vec<Key> {
-        if let Some(seen) = &mut self.seen {
-            keys.retain(|key| seen.is_new(key));
-            self.counts.checked_is_upper_bound |= seen.overflowed;
-        }
-        sort_unique(&mut keys);
-        keys
+    fn first_seen(&mut self, keys: PageKeys) -> Asked {
+        let asked = match keys {
+            PageKeys::Counted(counted) => {
+                let mut keys: Vec<Key> = counted.into_iter().map(|(key, _)| key).collect();
+                if let Some(seen) = &mut self.seen {
+                    keys.retain(|key| seen.is_new(key));
+                }
+                sort_unique(&mut keys);
+                Asked::Keys(keys)
+            }
+            PageKeys::Numbers(mut numbers) => {
+                if let Some(seen) = &mut self.seen {
+                    numbers.retain(|number| seen.is_new_number(*number));
+                }
+                Asked::Numbers(numbers)
+            }
+        };
+        self.counts.checked_is_upper_bound |= self.seen.as_ref().is_some_and(|seen| seen.overflowed);
+        asked
     }
 }
 
@@ -110,6 +120,7 @@ impl Hunt<'_> {
         let several = walker.tables.len() > 1 || walker.tables.iter().any(|table| !table.is_indexed());
         let mut now = Walk {
             walker,
+            parents: Learned::default(),
             queue: Queue::default(),
             cursor,
             decided: place.clone(),
@@ -134,10 +145,11 @@ impl Hunt<'_> {
             }
             let Some(page) = ahead else { break };
             place = page.after;
-            let keys = now.first_seen(page.keys.into_iter().map(|(key, _)| key).collect());
+            let asked = now.first_seen(page.keys);
             self.limiter.statement(self.stop).await;
             // The children's database reads the next page while the parents' looks for those of this one.
-            let (unit, next) = tokio::join!(self.first_look(keys, place.clone()), now.walker.page(&place));
+            let (unit, next) =
+                tokio::join!(self.first_look(asked, place.clone(), &mut now.parents), now.walker.page(&place));
             (ahead, now.checked) = (next?, now.checked + unit.as_ref().map_or(0, |unit| unit.checked));
             now.queue.push(unit?);
             self.points.pass(Point::ScanLooked, &self.definition.name).await?;
@@ -170,19 +182,17 @@ impl Hunt<'_> {
     }
 
     /// The parents of a page's keys. A barrier is raised only after its children were read, and only for suspects.
-    async fn first_look(&self, keys: Vec<Key>, after: Place) -> Result<Unit> {
-        let suspects = self.absent(&keys).await?;
+    async fn first_look(&self, asked: Asked, after: Place, learned: &mut Learned) -> Result<Unit> {
+        let (checked, suspects) = match &asked {
+            Asked::Keys(keys) => (keys.len(), self.parents().absent(keys).await?),
+            Asked::Numbers(numbers) => (numbers.len(), self.parents().absent_numbers(numbers, learned).await?),
+        };
         let barrier = if suspects.is_empty() { 0 } else { barrier::raise(self.home).await? };
-        Ok(Unit { after, checked: keys.len() as u64, suspects, barrier, seen: Instant::now() })
+        Ok(Unit { after, checked: checked as u64, suspects, barrier, seen: Instant::now() })
     }
 
-    async fn absent(&self, keys: &[Key]) -> Result<Vec<Key>> {
-        let permit = Permit::to_look(self.home, &self.definition.name);
-        let mut absent = Vec::new();
-        for keys in keys.chunks(LOOK_UPS) {
-            absent.extend(absent_parents(permit, self.shape, keys).await?);
-        }
-        Ok(absent)
+    fn parents(&self) -> Parents<'_> {
+        Parents { shape: self.shape, home: self.home, name: &self.definition.name }
     }
 
     /// Waits until every suspect can be decided, and decides; gives up after a while, or when it is over.
@@ -248,7 +258,7 @@ impl Hunt<'_> {
     /// The parents again; then what lfk has yet to work on; then the children. In this order: whoever has cleaned a key by
     /// the time of the second question has no child of it left at the third.
     async fn second_look(&self, now: &mut Walk<'_>, counts: &mut Counts, keys: &[Key], active: bool) -> Result<bool> {
-        let absent = self.absent(keys).await?;
+        let absent = self.parents().absent(keys).await?;
         let pending = if active && !absent.is_empty() {
             home::pending(&self.definition.name, self.home, &absent).await?
         } else {
@@ -401,33 +411,16 @@ impl Hunt<'_> {
     }
 }
 
+/// Keys whose parents are looked for.
+enum Asked {
+    Keys(Vec<Key>),
+    /// In their order.
+    Numbers(Vec<i64>),
+}
+
 /// Children of a key.
 #[derive(Debug, Clone, Copy, Default)]
 struct Count {
     rows: u64,
     is_lower_bound: bool,
-}
-
-/// Which keys were looked at, as 128 bits of hash each, with secrets of this process: two keys of one value are as likely as
-/// a broken machine.
-#[derive(Debug, Default)]
-struct Seen {
-    hashes: HashSet<u128>,
-    secrets: (RandomState, RandomState),
-    overflowed: bool,
-}
-
-impl Seen {
-    fn is_new(&mut self, key: &Key) -> bool {
-        let hash = u128::from(self.secrets.0.hash_one(key)) << 64 | u128::from(self.secrets.1.hash_one(key));
-        if self.hashes.contains(&hash) {
-            return false;
-        }
-        if self.hashes.len() < MOST_SEEN {
-            self.hashes.insert(hash);
-        } else {
-            self.overflowed = true;
-        }
-        true
-    }
 }

@@ -9,10 +9,12 @@ mod guards;
 mod home;
 mod hunt;
 mod pacer;
+mod parents;
 mod position;
 mod queue;
 mod repair;
 mod report;
+mod seen;
 mod walk;
 
 pub use self::report::{

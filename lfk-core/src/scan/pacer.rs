@@ -32,6 +32,8 @@ const ENTRY: f64 = 0.05;
 const HIDDEN_ENTRY: f64 = 1.7;
 /// After so many pages the other way is tried once.
 const PROBE_EVERY: u32 = 16;
+/// Entries of a page that arrive as numbers, at most: 1.2 MB.
+const MOST_NUMBERS: i64 = 100_000;
 /// The weight of the newest page.
 const NEWEST: f64 = 0.3;
 
@@ -67,6 +69,12 @@ impl Pacer {
         let entries = statistics.fan_out.unwrap_or(1.0).max(1.0) * entry;
         let form = if may_skip && entries > STEP { Form::Skip } else { Form::Entries };
         Self { form, both: may_skip, entry, ..Self::new(target, entries) }
+    }
+
+    /// Whose entries are so cheap, because they arrive as numbers, that larger pages are worth their while.
+    pub(crate) fn of_numbers(mut self) -> Self {
+        self.entries.most = MOST_NUMBERS;
+        self
     }
 
     /// The pace for a leaf that is read by its own key.

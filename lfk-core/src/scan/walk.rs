@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use lfk_sql::{Ident, TableName, statements};
+use lfk_sql::{Ident, Sql, TableName, statements};
 use sqlx::Row as _;
 
 use super::pacer::{Form, Pacer, Statistics};
@@ -20,6 +20,9 @@ use crate::plan::{Leaf, missing_index, table_text};
 const SMALL: i64 = 8 * 1024 * 1024;
 /// More rows than a small table has.
 const ALL_ROWS: i64 = 10_000_000;
+/// Rows a key up to which the server sends what repeats: a number of an array has 12 bytes, and finding the distinct ones would
+/// cost it as much as sending the others.
+const REPEATS_SENT: f64 = 6.0;
 
 /// One table that holds children, and how it is walked.
 #[derive(Debug)]
@@ -27,6 +30,8 @@ pub(super) struct Table {
     pub(super) name: TableName,
     way: Way,
     pacer: Pacer,
+    /// Where keys are read as numbers: whether the server leaves out what repeats.
+    each_once: bool,
     /// Distinct keys as the statistics have them.
     pub(super) estimated_keys: Option<u64>,
 }
@@ -48,11 +53,28 @@ pub(super) struct Place {
     pub(super) behind: Option<Vec<String>>,
 }
 
+/// The distinct keys of a page.
+#[derive(Debug)]
+pub(super) enum PageKeys {
+    /// Each with the rows of this page that have it.
+    Counted(Vec<(Key, u64)>),
+    /// Integers, in their order.
+    Numbers(Vec<i64>),
+}
+
+impl PageKeys {
+    fn len(&self) -> usize {
+        match self {
+            Self::Counted(keys) => keys.len(),
+            Self::Numbers(numbers) => numbers.len(),
+        }
+    }
+}
+
 /// A page of distinct keys.
 #[derive(Debug)]
 pub(super) struct Page {
-    /// Each with the rows of this page that have it.
-    pub(super) keys: Vec<(Key, u64)>,
+    pub(super) keys: PageKeys,
     /// Where the walk goes on.
     pub(super) after: Place,
 }
@@ -109,12 +131,16 @@ impl Table {
             (None, None) => return Err(no_way(&leaf.name, shape, away)),
         };
         let pacer = match &way {
-            Way::Index(access) => Pacer::through_index(target, Statistics { fan_out, visible }, shape.may_skip(access)),
+            Way::Index(access) => {
+                let pacer = Pacer::through_index(target, Statistics { fan_out, visible }, shape.may_skip(access));
+                if shape.has_numbers(access) { pacer.of_numbers() } else { pacer }
+            }
             Way::Rows(_) | Way::AtOnce(_) => Pacer::by_rows(target),
         };
         // By way of text, because no cast from a float refuses what does not fit.
         let estimated_keys = distinct.and_then(|distinct| format!("{distinct:.0}").parse().ok());
-        Ok(Self { name: leaf.name, way, pacer, estimated_keys })
+        let each_once = fan_out.is_some_and(|fan_out| fan_out > REPEATS_SENT);
+        Ok(Self { name: leaf.name, way, pacer, each_once, estimated_keys })
     }
 }
 
@@ -162,9 +188,14 @@ impl Walker<'_> {
     async fn read(&self, place: &Place, form: Form, limit: i64) -> Result<Page> {
         let (shape, away) = (self.shape, self.away);
         let Some(table) = self.tables.get(place.leaf) else {
-            return Ok(Page { keys: Vec::new(), after: place.clone() });
+            return Ok(Page { keys: PageKeys::Numbers(Vec::new()), after: place.clone() });
         };
         let behind = place.behind.is_some();
+        if let (Way::Index(access), Form::Entries) = (&table.way, form)
+            && let Some(sql) = shape.index_numbers(&table.name, access, behind, table.each_once)
+        {
+            return self.read_numbers(sql, place, limit, table.each_once).await;
+        }
         let sql = match (&table.way, form) {
             (Way::Rows(key), _) => shape.row_chunk(&table.name, key, behind),
             (Way::Index(access), Form::Skip) => shape.skip_scan(&table.name, access, behind),
@@ -196,7 +227,31 @@ impl Walker<'_> {
             Some(last) if full => Place { leaf: place.leaf, behind: Some(last) },
             _ => Place { leaf: place.leaf + 1, behind: None },
         };
-        Ok(Page { keys, after })
+        Ok(Page { keys: PageKeys::Counted(keys), after })
+    }
+
+    /// The next entries of an index as numbers: half of what a page costs otherwise is to make texts of them and to read these.
+    async fn read_numbers(&self, sql: Sql, place: &Place, limit: i64, each_once: bool) -> Result<Page> {
+        let (shape, away) = (self.shape, self.away);
+        let mut tx = away.begin(Purpose::Recheck).await?;
+        tx.run(statements::ONLY_BY_INDEX).await?;
+        let mut query = tx.query_scalar::<Option<Vec<i64>>>(sql.into_sql_str());
+        for column in place.behind.iter().flatten() {
+            query = query.bind(column);
+        }
+        let numbers = query.bind(limit).fetch_one(tx.conn()).await.map_err(|e| away.error(e))?;
+        Surveyor { shape, away, consumer: self.name }.survey(&mut tx).await?;
+        tx.commit().await?;
+        let mut numbers = numbers.unwrap_or_default();
+        // How many entries there were is not known of distinct ones: then only nothing is the end.
+        let full =
+            if each_once { !numbers.is_empty() } else { i64::try_from(numbers.len()).unwrap_or(i64::MAX) >= limit };
+        in_order(&mut numbers);
+        let after = match numbers.last() {
+            Some(last) if full => Place { leaf: place.leaf, behind: Some(vec![last.to_string()]) },
+            _ => Place { leaf: place.leaf + 1, behind: None },
+        };
+        Ok(Page { keys: PageKeys::Numbers(numbers), after })
     }
 
     /// Counts the rows of some keys by walking one table from its beginning. `go_on` may end it.
@@ -212,7 +267,9 @@ impl Walker<'_> {
                 return Ok(false);
             }
             let Some(page) = self.page(&place).await? else { break };
-            for (key, rows) in page.keys {
+            // Where an index leads to numbers, nobody counts by walking.
+            let PageKeys::Counted(keys) = page.keys else { return Ok(false) };
+            for (key, rows) in keys {
                 if let Some(count) = counts.get_mut(&key) {
                     *count += rows;
                 }
@@ -221,4 +278,12 @@ impl Walker<'_> {
         }
         Ok(true)
     }
+}
+
+/// Sorts and collapses what repeats. An array of a sorted query is sorted, but nothing says so.
+pub(super) fn in_order(numbers: &mut Vec<i64>) {
+    if !numbers.is_sorted() {
+        numbers.sort_unstable();
+    }
+    numbers.dedup();
 }

@@ -12,7 +12,6 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
 use super::ends::{Digest, Ends, Range};
-use super::listing::Listing;
 use crate::Side;
 
 /// Something that one side answers for its next rows.
@@ -24,6 +23,30 @@ pub(crate) trait Part: Sized + Send + 'static {
     fn end(&self, limit: i64) -> Option<Key>;
 }
 
+/// Rows in the order of the key, that can be taken in parts.
+pub(crate) trait Lot: Part + Default {
+    /// How many.
+    fn len(&self) -> usize;
+
+    /// How many count.
+    fn counted(&self) -> usize;
+
+    /// How much was sent for them; 0: not of interest.
+    fn bytes(&self) -> usize;
+
+    /// How many there are up to a key. Nothing: only the server knows, because the key is not here.
+    fn up_to(&self, key: &Key) -> Option<usize>;
+
+    /// Takes the first ones, and leaves the others.
+    fn take(&mut self, rows: usize) -> Self;
+
+    /// Adds the ones that come next.
+    fn append(&mut self, next: Self);
+
+    /// Keys whose rows are not the same on both sides. A row of the source that does not count is none.
+    fn differing(source: &Self, target: &Self) -> Vec<Key>;
+}
+
 impl Part for Digest {
     async fn read(ends: &Ends, side: Side, range: Range<'_>, limit: i64) -> Result<Self> {
         ends.digest(side, ends.shapes.columns.order, range, limit).await
@@ -31,16 +54,6 @@ impl Part for Digest {
 
     fn end(&self, limit: i64) -> Option<Key> {
         self.last.clone().filter(|_| self.read >= limit)
-    }
-}
-
-impl Part for Listing {
-    async fn read(ends: &Ends, side: Side, range: Range<'_>, limit: i64) -> Result<Self> {
-        ends.list(side, ends.shapes.columns.order, range, limit).await
-    }
-
-    fn end(&self, limit: i64) -> Option<Key> {
-        self.last().filter(|_| i64::try_from(self.len()).is_ok_and(|rows| rows >= limit))
     }
 }
 
@@ -103,19 +116,19 @@ impl<T: Part> Reader<T> {
 
 /// Rows of one side that are not compared yet.
 #[derive(Debug)]
-pub(crate) struct Rows {
-    reader: Reader<Listing>,
-    left: Listing,
+pub(crate) struct Rows<L> {
+    reader: Reader<L>,
+    left: L,
     /// The last key that was read; nothing: everything was read.
     pub(crate) end: Option<Key>,
     begun: bool,
 }
 
-impl Rows {
+impl<L: Lot> Rows<L> {
     /// Begins behind a key.
     pub(crate) fn begin(ends: &Arc<Ends>, side: Side, after: Option<Key>) -> Self {
         let reader = Reader::begin(ends, side, after);
-        Self { reader, left: Listing::default(), end: None, begun: false }
+        Self { reader, left: L::default(), end: None, begun: false }
     }
 
     /// Reads on unless enough rows are left. Answers limit and time of what was read.
@@ -135,7 +148,7 @@ impl Rows {
     }
 
     /// Takes the rows up to a key, or all. Nothing: where that is, only the server knows.
-    pub(crate) fn take(&mut self, up_to: Option<&Key>) -> Option<Listing> {
+    pub(crate) fn take(&mut self, up_to: Option<&Key>) -> Option<L> {
         let rows = match up_to {
             Some(key) => self.left.up_to(key)?,
             None => self.left.len(),

@@ -69,7 +69,7 @@ pub(crate) struct Range<'a> {
 }
 
 impl Range<'_> {
-    fn bounds(&self) -> Bounds {
+    pub(crate) fn bounds(&self) -> Bounds {
         Bounds { after: self.after.is_some(), up_to: self.up_to.is_some() }
     }
 

@@ -2,7 +2,12 @@
 
 use std::collections::HashMap;
 
+use lfk_core::Result;
 use lfk_core::parts::Key;
+
+use super::ahead::{Lot, Part};
+use super::ends::{Ends, Range};
+use crate::Side;
 
 /// Keys and hashes in the order of the key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,10 +33,6 @@ impl Default for Keys {
 }
 
 impl Listing {
-    pub(crate) fn len(&self) -> usize {
-        self.hashes.len()
-    }
-
     /// The key of one row, as keys travel.
     pub(crate) fn key(&self, at: usize) -> Key {
         match &self.keys {
@@ -46,49 +47,6 @@ impl Listing {
 
     pub(crate) fn last(&self) -> Option<Key> {
         self.len().checked_sub(1).map(|at| self.key(at))
-    }
-
-    /// How many rows there are up to a key. Nothing: only the server knows, because the key is not here.
-    pub(crate) fn up_to(&self, key: &Key) -> Option<usize> {
-        if let Keys::Numbers(keys) = &self.keys {
-            let number: i64 = key.0.first()?.parse().ok()?;
-            return Some(keys.partition_point(|key| *key <= number));
-        }
-        if self.len() == 0 {
-            return Some(0);
-        }
-        // Mostly near the end.
-        (0..self.len()).rev().find(|at| self.is_key(*at, key)).map(|at| at + 1)
-    }
-
-    /// Takes the first rows, and leaves the others.
-    pub(crate) fn take(&mut self, rows: usize) -> Self {
-        let keys = match &mut self.keys {
-            Keys::Numbers(keys) => Keys::Numbers(front(keys, rows)),
-            Keys::Texts(columns) => Keys::Texts(columns.iter_mut().map(|column| front(column, rows)).collect()),
-        };
-        Self { keys, hashes: front(&mut self.hashes, rows) }
-    }
-
-    /// Adds the rows that come next.
-    pub(crate) fn append(&mut self, mut next: Self) {
-        if self.len() == 0 {
-            *self = next;
-            return;
-        }
-        match (&mut self.keys, &mut next.keys) {
-            (Keys::Numbers(keys), Keys::Numbers(more)) => keys.append(more),
-            (Keys::Texts(columns), Keys::Texts(more)) => {
-                columns.iter_mut().zip(more).for_each(|(column, more)| column.append(more));
-            }
-            _ => unreachable!("the keys of a mirror are of one kind"),
-        }
-        self.hashes.append(&mut next.hashes);
-    }
-
-    /// Rows that count.
-    pub(crate) fn counted(&self) -> usize {
-        self.hashes.iter().filter(|hash| hash.is_some()).count()
     }
 
     fn is_key(&self, at: usize, key: &Key) -> bool {
@@ -114,37 +72,95 @@ fn front<T>(list: &mut Vec<T>, count: usize) -> Vec<T> {
     std::mem::replace(list, behind)
 }
 
-/// Keys whose rows are not the same on both sides. A row of the source that does not count is none.
-pub(crate) fn differing(source: &Listing, target: &Listing) -> Vec<Key> {
-    let (mut here, mut there, mut suspects) = (0, 0, Vec::new());
-    while here < source.len() && there < target.len() {
-        if source.is_same(here, target, there) {
-            if source.hashes[here] != target.hashes[there] {
-                suspects.push(source.key(here));
+impl Part for Listing {
+    async fn read(ends: &Ends, side: Side, range: Range<'_>, limit: i64) -> Result<Self> {
+        ends.list(side, ends.shapes.columns.order, range, limit).await
+    }
+
+    fn end(&self, limit: i64) -> Option<Key> {
+        self.last().filter(|_| i64::try_from(self.len()).is_ok_and(|rows| rows >= limit))
+    }
+}
+
+impl Lot for Listing {
+    fn len(&self) -> usize {
+        self.hashes.len()
+    }
+
+    fn up_to(&self, key: &Key) -> Option<usize> {
+        if let Keys::Numbers(keys) = &self.keys {
+            let number: i64 = key.0.first()?.parse().ok()?;
+            return Some(keys.partition_point(|key| *key <= number));
+        }
+        if self.len() == 0 {
+            return Some(0);
+        }
+        // Mostly near the end.
+        (0..self.len()).rev().find(|at| self.is_key(*at, key)).map(|at| at + 1)
+    }
+
+    fn take(&mut self, rows: usize) -> Self {
+        let keys = match &mut self.keys {
+            Keys::Numbers(keys) => Keys::Numbers(front(keys, rows)),
+            Keys::Texts(columns) => Keys::Texts(columns.iter_mut().map(|column| front(column, rows)).collect()),
+        };
+        Self { keys, hashes: front(&mut self.hashes, rows) }
+    }
+
+    fn append(&mut self, mut next: Self) {
+        if self.len() == 0 {
+            *self = next;
+            return;
+        }
+        match (&mut self.keys, &mut next.keys) {
+            (Keys::Numbers(keys), Keys::Numbers(more)) => keys.append(more),
+            (Keys::Texts(columns), Keys::Texts(more)) => {
+                columns.iter_mut().zip(more).for_each(|(column, more)| column.append(more));
             }
-            (here, there) = (here + 1, there + 1);
-            continue;
+            _ => unreachable!("the keys of a mirror are of one kind"),
         }
-        let (Keys::Numbers(ours), Keys::Numbers(theirs)) = (&source.keys, &target.keys) else { break };
-        if ours[here] < theirs[there] {
-            suspects.extend(source.hashes[here].map(|_| source.key(here)));
-            here += 1;
-        } else {
-            suspects.push(target.key(there));
-            there += 1;
-        }
+        self.hashes.append(&mut next.hashes);
     }
-    // From the first text on that only one side has: what order it has is the servers' affair.
-    let mut left: HashMap<Key, Option<i64>> =
-        (there..target.len()).map(|at| (target.key(at), target.hashes[at])).collect();
-    for at in (here..source.len()).filter(|at| source.hashes[*at].is_some()) {
-        let key = source.key(at);
-        if left.remove(&key) != Some(source.hashes[at]) {
-            suspects.push(key);
-        }
+
+    fn counted(&self) -> usize {
+        self.hashes.iter().filter(|hash| hash.is_some()).count()
     }
-    suspects.extend(left.into_keys());
-    suspects
+
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    fn differing(source: &Self, target: &Self) -> Vec<Key> {
+        let (mut here, mut there, mut suspects) = (0, 0, Vec::new());
+        while here < source.len() && there < target.len() {
+            if source.is_same(here, target, there) {
+                if source.hashes[here] != target.hashes[there] {
+                    suspects.push(source.key(here));
+                }
+                (here, there) = (here + 1, there + 1);
+                continue;
+            }
+            let (Keys::Numbers(ours), Keys::Numbers(theirs)) = (&source.keys, &target.keys) else { break };
+            if ours[here] < theirs[there] {
+                suspects.extend(source.hashes[here].map(|_| source.key(here)));
+                here += 1;
+            } else {
+                suspects.push(target.key(there));
+                there += 1;
+            }
+        }
+        // From the first text on that only one side has: what order it has is the servers' affair.
+        let mut left: HashMap<Key, Option<i64>> =
+            (there..target.len()).map(|at| (target.key(at), target.hashes[at])).collect();
+        for at in (here..source.len()).filter(|at| source.hashes[*at].is_some()) {
+            let key = source.key(at);
+            if left.remove(&key) != Some(source.hashes[at]) {
+                suspects.push(key);
+            }
+        }
+        suspects.extend(left.into_keys());
+        suspects
+    }
 }
 
 #[cfg(test)]
@@ -164,7 +180,7 @@ mod tests {
     }
 
     fn found(source: &Listing, target: &Listing) -> Vec<String> {
-        let mut keys: Vec<String> = differing(source, target).into_iter().map(|key| key.0.concat()).collect();
+        let mut keys: Vec<String> = Listing::differing(source, target).into_iter().map(|key| key.0.concat()).collect();
         keys.sort();
         keys
     }

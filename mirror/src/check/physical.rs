@@ -34,10 +34,10 @@ use lfk_core::Result;
 use lfk_core::parts::Key;
 use serde::{Deserialize, Serialize};
 
+use super::chunk::Chunk;
 use super::ends::{Ends, Listed};
 use super::leaves::{Chosen, Leaf, PageRange, Since, Summed};
 use super::sums::{Sums, buckets_for, of_hex, to_hex};
-use super::walk::Chunk;
 use crate::Side;
 
 /// Pages of the first statements, and the most (1 GiB).
@@ -395,7 +395,7 @@ impl Reader {
     fn adapt(&mut self, range: &PageRange, took: Duration, time: Option<Duration>) {
         let Some(time) = time else { return };
         let pages = range.to - range.from;
-        let next = super::walk::scaled(pages, took, time);
+        let next = super::limits::scaled(pages, took, time);
         // The rest of a leaf says nothing about more.
         if pages >= self.pages || next < self.pages {
             self.pages = next.clamp(1, MOST);

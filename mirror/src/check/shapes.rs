@@ -1,5 +1,6 @@
 //! The statements of a check, rendered once for one mirror.
 
+mod copies;
 mod pages;
 
 use lfk_core::parts::Key;

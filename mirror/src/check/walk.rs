@@ -3,26 +3,25 @@
 //! Each side reads its own next rows behind the last key. The smaller of the two last keys bounds the chunk, so a row is in a
 //! chunk whichever side alone has it: before the first key of the other side, behind its last one, or in a gap.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lfk_core::Result;
 use lfk_core::parts::Key;
+use lfk_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 use super::Method;
-use super::ahead::{Part as _, Reader, Rows};
-use super::ends::{Digest, Ends, Range, Sum, passes_in};
-use super::listing::{Listing, differing};
+use super::ahead::{Lot, Part as _, Reader, Rows};
+use super::chunk::{Chunk, Next, both, count, cut, next_rows};
+use super::copied::{Copied, is_too_large};
+use super::ends::{Digest, Ends, Range, passes_in};
+use super::limits::{FEWEST, MOST, next_limit};
+use super::listing::Listing;
 use super::physical::{Pages, Physical, Step};
 use super::sandwich::timed_out;
 use super::sums::Sums;
 use crate::{Order, Side};
 
-/// The fewest and the most rows that one statement reads.
-const FEWEST: i64 = 1_000;
-const MOST: i64 = 200_000;
 /// Below [`FEWEST`] only after a statement ran out of time.
 const FEWEST_EVER: i64 = 50;
 /// Where it begins.
@@ -33,6 +32,10 @@ const MOST_BY_KEY: i64 = 20_000;
 const MANY_DIFFER: f64 = 0.5;
 /// After so many chunks on end whose last keys are the same on both sides the next one's digests are read ahead.
 const STEADY: u32 = 2;
+/// Rows of so many bytes on average are hashed by their servers instead of being sent.
+const NARROW: i64 = 96;
+/// About so many bytes of rows that are sent as they are make a chunk.
+const CHUNK_BYTES: i64 = 4 * 1024 * 1024;
 /// Before anything is known: with the second chunk that differs the digests end.
 const AT_FIRST: f64 = 0.25;
 
@@ -63,21 +66,6 @@ impl Position {
     }
 }
 
-/// A part of both tables that was compared.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Chunk {
-    /// Source rows that pass the filter.
-    pub(crate) rows: i64,
-    /// Source rows read.
-    pub(crate) read: i64,
-    /// Rows among which the suspects were found.
-    pub(crate) among: i64,
-    /// Keys that looked different.
-    pub(crate) suspects: Vec<Key>,
-    /// The walk has begun anew: nothing that was found before counts.
-    pub(crate) anew: bool,
-}
-
 /// The walk.
 #[derive(Debug)]
 pub(crate) struct Walk<'a> {
@@ -90,6 +78,10 @@ pub(crate) struct Walk<'a> {
     fixed: bool,
     /// How many of the last chunks differed, the latest counting most.
     differing: f64,
+    /// Whether rows are sent as they are where they are compared one by one; nothing: it is not known how large they are.
+    streams: Option<bool>,
+    /// The most rows of the next chunk.
+    most: i64,
     /// Whether servers read ahead.
     ahead: bool,
     readers: Readers,
@@ -99,17 +91,27 @@ pub(crate) struct Walk<'a> {
     took: Option<(i64, Duration)>,
 }
 
+/// How a chunk is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Digests,
+    Rows,
+    Copies,
+    Keys,
+}
+
 /// Where each side reads. One kind at a time.
 #[derive(Debug, Default)]
 struct Readers {
     shared: Option<Arc<Ends>>,
     digests: Option<[Reader<Digest>; 2]>,
-    rows: Option<[Rows; 2]>,
+    rows: Option<[Rows<Listing>; 2]>,
+    copies: Option<[Rows<Copied>; 2]>,
 }
 
 impl Readers {
     fn stop(&mut self) {
-        (self.digests, self.rows) = (None, None);
+        (self.digests, self.rows, self.copies) = (None, None, None);
     }
 }
 
@@ -137,6 +139,8 @@ impl<'a> Walk<'a> {
             target,
             fixed: rows.is_some(),
             differing: AT_FIRST,
+            streams: None,
+            most: MOST,
             ahead: true,
             readers: Readers::default(),
             steady: STEADY,
@@ -182,14 +186,17 @@ impl<'a> Walk<'a> {
                     self.differing = 0.75 * self.differing + if chunk.suspects.is_empty() { 0.0 } else { 0.25 };
                     let (limit, took) = self.took.take().unwrap_or_else(|| (self.limit, begun.elapsed()));
                     if !self.fixed && self.physical.is_none() {
-                        self.limit = next_limit(limit, took, self.target);
+                        self.limit = next_limit(limit, took, self.target).min(self.most);
                     }
                     return Ok(chunk);
                 }
                 // Never again at the same size.
                 Err(error) if timed_out(&error) && self.physical.as_mut().is_some_and(Physical::shrink) => {}
-                Err(error) if timed_out(&error) && self.physical.is_none() && self.limit > FEWEST_EVER => {
-                    self.limit = (self.limit / 4).max(FEWEST_EVER);
+                Err(error) if self.is_too_much(&error) => self.limit = (self.limit / 4).max(FEWEST_EVER),
+                // There are texts that a server holds and cannot send, and rows of which fifty are too many.
+                Err(error) if self.way() == Way::Copies && is_of_sending(&error) => {
+                    self.streams = Some(false);
+                    self.method = self.ends.shapes.method();
                 }
                 Err(error) => match passes_in(&error, tries) {
                     Some(wait) => tokio::time::sleep(wait).await,
@@ -197,6 +204,25 @@ impl<'a> Walk<'a> {
                 },
             }
             tries += 1;
+        }
+    }
+
+    /// Whether fewer rows may do.
+    fn is_too_much(&self, error: &Error) -> bool {
+        self.physical.is_none() && self.limit > FEWEST_EVER && (timed_out(error) || is_too_large(error))
+    }
+
+    /// How the next chunk is compared: row by row while most chunks differ. As they are, until it is known how large rows are:
+    /// narrow ones cost both servers less than their hashes do, wide ones more of the network and of this process.
+    fn way(&self) -> Way {
+        match self.method {
+            Method::Keys => Way::Keys,
+            Method::Streamed => Way::Copies,
+            Method::Rows => Way::Rows,
+            Method::Digest if self.differing <= MANY_DIFFER => Way::Digests,
+            Method::Digest if self.streams != Some(false) => Way::Copies,
+            // In physical order there are pages, and no chunks.
+            Method::Digest | Method::Physical => Way::Rows,
         }
     }
 
@@ -218,13 +244,11 @@ impl<'a> Walk<'a> {
             });
         }
         let behind = self.position.behind.clone().map(Key);
-        let (chunk, last) = match self.method {
-            Method::Keys => self.by_keys(behind.as_ref()).await?,
-            Method::Rows => self.by_rows(behind.as_ref()).await?,
-            // In physical order there are pages, see above.
-            Method::Physical => (Chunk::default(), None),
-            Method::Digest if self.differing > MANY_DIFFER => self.by_rows(behind.as_ref()).await?,
-            Method::Digest => self.by_digest(behind.as_ref()).await?,
+        let (chunk, last) = match self.way() {
+            Way::Keys => self.by_keys(behind.as_ref()).await?,
+            Way::Rows => self.by_rows(behind.as_ref()).await?,
+            Way::Copies => self.by_copies(behind.as_ref()).await?,
+            Way::Digests => self.by_digest(behind.as_ref()).await?,
         };
         match last {
             Some(last) => self.position.behind = Some(last.0),
@@ -238,7 +262,8 @@ impl<'a> Walk<'a> {
     }
 
     async fn by_digest(&mut self, after: Option<&Key>) -> Result<(Chunk, Option<Key>)> {
-        self.readers.rows = None;
+        (self.readers.rows, self.readers.copies) = (None, None);
+        self.most = MOST;
         let ahead = self.ahead && self.steady >= STEADY;
         let readers = match &mut self.readers.digests {
             Some(readers) => readers,
@@ -262,38 +287,41 @@ impl<'a> Walk<'a> {
         }
         let (rows, read) = (source.sum.rows, source.read);
         let mut chunk = Chunk { rows, read, among: rows, ..Chunk::default() };
-        if differ(&source.sum, &target.sum) {
+        if source.sum != target.sum {
             let list = |side| Listing::read(self.ends, side, range, i64::MAX);
             let (source, target) = futures::try_join!(list(Side::Source), list(Side::Target))?;
-            chunk.suspects = differing(&source, &target);
+            chunk.suspects = Listing::differing(&source, &target);
         }
         Ok((chunk, cut.at))
     }
 
     async fn by_rows(&mut self, after: Option<&Key>) -> Result<(Chunk, Option<Key>)> {
-        self.readers.digests = None;
-        let [source, target] = match &mut self.readers.rows {
-            Some(readers) => readers,
-            none => none.insert(both(&mut self.readers.shared, self.ends, |e, s| Rows::begin(e, s, after.cloned()))),
-        };
-        let filled = futures::try_join!(source.fill(self.limit, self.ahead), target.fill(self.limit, self.ahead))?;
-        self.took = filled.0.max(filled.1);
-        let cut = cut(self.ends, source.end.clone(), target.end.clone()).await?;
-        let range = Range { after, up_to: cut.at.as_ref() };
-        let (source, target) = (source.take(range.up_to), target.take(range.up_to));
-        let whole = source.is_some() && target.is_some();
-        let again = async |side, rows: Option<Listing>| match rows {
-            Some(rows) => Ok(rows),
-            None => Listing::read(self.ends, side, range, i64::MAX).await,
-        };
-        let (source, target) = futures::try_join!(again(Side::Source, source), again(Side::Target, target))?;
-        if !whole {
+        let Readers { shared, digests, rows, copies } = &mut self.readers;
+        (*digests, *copies) = (None, None);
+        self.most = MOST;
+        let next = next_rows(rows, shared, self.ends, after, self.limit, self.ahead).await?;
+        Ok(self.took_rows(next))
+    }
+
+    async fn by_copies(&mut self, after: Option<&Key>) -> Result<(Chunk, Option<Key>)> {
+        let Readers { shared, digests, rows, copies } = &mut self.readers;
+        (*digests, *rows) = (None, None);
+        // A COPY that is not read to its end takes its connection along: none is begun that may not be needed.
+        let ahead = self.ahead && (self.method == Method::Streamed || self.streams == Some(true));
+        let next = next_rows(copies, shared, self.ends, after, self.limit, ahead).await?;
+        if let Some(width) = next.bytes.checked_div(next.chunk.read.max(next.among)) {
+            self.most = (CHUNK_BYTES / width.max(1)).clamp(FEWEST, MOST);
+            self.streams = Some(width <= NARROW);
+        }
+        Ok(self.took_rows(next))
+    }
+
+    fn took_rows(&mut self, next: Next) -> (Chunk, Option<Key>) {
+        if !next.whole {
             self.readers.stop();
         }
-        let rows = count(source.counted());
-        let (read, suspects) = (count(source.len()), differing(&source, &target));
-        let chunk = Chunk { rows, read, among: rows, suspects, anew: false };
-        Ok((chunk, cut.at))
+        self.took = next.took;
+        (next.chunk, next.last)
     }
 
     /// Each side in its own order: the source's keys are looked up in the target, then the target's in the source.
@@ -323,71 +351,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// A reader of each side.
-fn both<R>(shared: &mut Option<Arc<Ends>>, ends: &Ends, begin: impl Fn(&Arc<Ends>, Side) -> R) -> [R; 2] {
-    let ends = shared.get_or_insert_with(|| Arc::new(ends.clone()));
-    [begin(ends, Side::Source), begin(ends, Side::Target)]
-}
-
-/// Where a chunk ends, and which side has read beyond.
-async fn cut(ends: &Ends, source: Option<Key>, target: Option<Key>) -> Result<Cut> {
-    Ok(match (source, target) {
-        (None, None) => Cut { at: None, again: None },
-        (Some(source), None) => Cut { at: Some(source), again: Some(Side::Target) },
-        (None, Some(target)) => Cut { at: Some(target), again: Some(Side::Source) },
-        (Some(source), Some(target)) if source == target => Cut { at: Some(source), again: None },
-        (Some(source), Some(target)) => match ends.compare(&source, &target).await? {
-            Ordering::Less => Cut { at: Some(source), again: Some(Side::Target) },
-            Ordering::Equal => Cut { at: Some(source), again: None },
-            Ordering::Greater => Cut { at: Some(target), again: Some(Side::Source) },
-        },
-    })
-}
-
-#[derive(Debug)]
-struct Cut {
-    at: Option<Key>,
-    again: Option<Side>,
-}
-
-fn differ(source: &Sum, target: &Sum) -> bool {
-    source != target
-}
-
-fn count(rows: usize) -> i64 {
-    i64::try_from(rows).unwrap_or(i64::MAX)
-}
-
-/// How many rows the next statements read, so that they take about `target`.
-fn next_limit(limit: i64, took: Duration, target: Duration) -> i64 {
-    scaled(limit, took, target).clamp(FEWEST, MOST)
-}
-
-/// So many that the next statement takes about `target`, where these took so long.
-pub(crate) fn scaled(limit: i64, took: Duration, target: Duration) -> i64 {
-    let times = |part: i64, of: i64| limit.saturating_mul(part) / of.max(1);
-    let (took, target) = (millis(took).max(1), millis(target));
-    // Never more than twice as many: the last chunk may have been an easy one.
-    times(target, took).clamp(times(1, 2), times(2, 1))
-}
-
-fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn chunks_grow_towards_the_time_that_they_should_take_and_not_beyond() {
-        let target = Duration::from_millis(250);
-        let next = |limit, took| next_limit(limit, Duration::from_millis(took), target);
-        assert_eq!(next(20_000, 250), 20_000);
-        assert_eq!(next(20_000, 1), 40_000);
-        assert_eq!(next(20_000, 300), 16_666);
-        assert_eq!(next(20_000, 60_000), 10_000);
-        assert_eq!(next(150_000, 1), MOST);
-        assert_eq!(next(1_000, 60_000), FEWEST);
-    }
+/// Whether another method may not meet it. What passes is none of these.
+fn is_of_sending(error: &Error) -> bool {
+    is_too_large(error) || error.kind == ErrorKind::Sql && passes_in(error, 0).is_none()
 }

@@ -50,6 +50,8 @@ pub struct Forms {
     pub text: Sql,
     /// What stands for it in a row hash.
     pub hash: Sql,
+    /// What is sent for it where rows are compared as they are: in its binary form equal exactly when the hashed one is.
+    pub sent: Sql,
 }
 
 /// A column of the key.
@@ -237,7 +239,8 @@ fn key_column(source: &Ident, target: &Ident, found: &Found) -> Option<KeyColumn
             KeyKind::Uuid => Hashed::Raw,
             KeyKind::Text => Hashed::Bytes,
         };
-        Forms { text: cast(value.clone(), "pg_catalog.text"), hash: hash(&typed, &hashed), value }
+        let (hash, sent) = (hash(&typed, &hashed), sent(&typed, &hashed));
+        Forms { text: cast(value.clone(), "pg_catalog.text"), hash, sent, value }
     };
     let (in_source, in_target) = (forms(Side::Source, source), forms(Side::Target, target));
     Some(KeyColumn { source: source.clone(), target: target.clone(), kind, collation, in_source, in_target })
@@ -268,7 +271,8 @@ fn forms(value: Piece, compared: &Compared) -> Forms {
         Some(length) => fragment::CUT_BLANKS.render(&[("value", value.into()), ("length", length.into())]),
         None => value,
     };
-    Forms { text: cast(value.clone(), "pg_catalog.text"), hash: hash(&value, &compared.hashed), value }
+    let (hash, sent) = (hash(&value, &compared.hashed), sent(&value, &compared.hashed));
+    Forms { text: cast(value.clone(), "pg_catalog.text"), hash, sent, value }
 }
 
 fn hash(value: &Sql, hashed: &Hashed) -> Sql {
@@ -279,6 +283,14 @@ fn hash(value: &Sql, hashed: &Hashed) -> Sql {
             let function = Ident::new(function).unwrap_or_else(|_| unreachable!("a name of the catalog is a name"));
             fragment::SEND.render(&[("send", (&function).into()), ("value", value.clone().into())])
         }
+    }
+}
+
+/// A value is sent in the binary form of its type, by the very function that a hashed one is sent by.
+fn sent(value: &Sql, hashed: &Hashed) -> Sql {
+    match hashed {
+        Hashed::Raw | Hashed::Send(_) => value.clone(),
+        Hashed::Bytes => hash(value, hashed),
     }
 }
 

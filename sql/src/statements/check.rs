@@ -20,6 +20,10 @@ pub const CHECK_DIGEST_MAX: Template = Template(include_str!("../../check/digest
 pub const CHECK_DIGEST_ANY: Template = Template(include_str!("../../check/digest_any.sql"));
 /// The rows of a chunk.
 pub const CHECK_LIST_ROWS: Template = Template(include_str!("../../check/list_rows.sql"));
+/// The rows of a chunk as they are.
+pub const CHECK_COPY_ROWS: Template = Template(include_str!("../../check/copy_rows.sql"));
+/// From where to where a COPY reads.
+pub const CHECK_SET_BOUNDS: &str = include_str!("../../check/set_bounds.sql");
 /// The leaves of a table.
 pub const CHECK_READ_LEAVES: &str = include_str!("../../check/read_leaves.sql");
 /// How many pages a leaf has.
@@ -89,6 +93,12 @@ pub mod check_fragment {
     pub const CUT_BLANKS: Template = Template(include_str!("../../check/cut_blanks.sql"));
     /// The next rows of one side.
     pub const NEXT_ROWS: Template = Template(include_str!("../../check/next_rows.sql"));
+    /// A column of a bound that was set.
+    pub const BOUND: Template = Template(include_str!("../../check/bound.sql"));
+    /// Whether a row counts.
+    pub const IS_COUNTED: Template = Template(include_str!("../../check/is_counted.sql"));
+    /// A value of a row that counts.
+    pub const WHERE_COUNTED: Template = Template(include_str!("../../check/where_counted.sql"));
     /// Rows of some pages.
     pub const IN_PAGES: Template = Template(include_str!("../../check/in_pages.sql"));
     /// The bucket of a key.

@@ -4,10 +4,14 @@ use crate::Template;
 
 /// The next entries of an index on the child columns.
 pub const INDEX_CHUNK: Template = Template(include_str!("../../scan/index_chunk.sql"));
+/// The keys of the next entries of an index on an integer column.
+pub const INDEX_NUMBERS: Template = Template(include_str!("../../scan/index_numbers.sql"));
 /// The next distinct keys, a step of the index each.
 pub const SKIP_SCAN: Template = Template(include_str!("../../scan/skip_scan.sql"));
 /// The next rows of a leaf in the order of its own key.
 pub const ROW_CHUNK: Template = Template(include_str!("../../scan/row_chunk.sql"));
+/// The parents between two integers.
+pub const PARENTS_BETWEEN: Template = Template(include_str!("../../scan/parents_between.sql"));
 /// How many children keys have.
 pub const COUNT_CHILDREN: Template = Template(include_str!("../../scan/count_children.sql"));
 /// How many parents there are.
@@ -35,6 +39,10 @@ pub mod scan_fragment {
 
     /// A column of the key that a recursion has come to.
     pub const SKIPPED_COLUMN: Template = Template(include_str!("../../scan/skipped_column.sql"));
+    /// Every entry.
+    pub const EACH_ENTRY: Template = Template(include_str!("../../scan/each_entry.sql"));
+    /// Every key once.
+    pub const EACH_KEY: Template = Template(include_str!("../../scan/each_key.sql"));
     /// One column of the place that a walk by rows has come to.
     pub const PLACE_VALUE: Template = Template(include_str!("../../scan/place_value.sql"));
 }

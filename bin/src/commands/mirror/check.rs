@@ -24,6 +24,8 @@ pub(crate) enum How {
     Digest,
     /// Rows one by one in the order of the key
     Rows,
+    /// All values of all rows in the order of the key
+    Streamed,
     /// Rows looked up by key
     Keys,
     /// Page by page, with digests of buckets of keys
@@ -35,6 +37,7 @@ impl From<How> for Method {
         match how {
             How::Digest => Self::Digest,
             How::Rows => Self::Rows,
+            How::Streamed => Self::Streamed,
             How::Keys => Self::Keys,
             How::Physical => Self::Physical,
         }

@@ -5,6 +5,7 @@ use lfk_sql::statements::{self, fragment, scan_fragment, sweep_fragment};
 use lfk_sql::{Ident, Piece, Sql, TableName};
 
 use super::{Shape, and, key_name, type_name};
+use crate::plan::KeyType;
 
 /// How the keys of one leaf are found in the order of an index.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +50,54 @@ impl Shape {
     /// Whether every row of a key counts, so that keys may be found without reading their rows.
     pub(crate) fn may_skip(&self, access: &Access) -> bool {
         (access.condition_inside || self.condition.is_empty()) && self.still_to_set().is_none()
+    }
+
+    /// The child's column and the parent's, where keys are one integer and travel as such.
+    fn numbers(&self) -> Option<(&Ident, &Ident)> {
+        match (self.child_columns.as_slice(), self.parent_columns.as_slice(), self.key_types.as_slice()) {
+            ([child], [parent], [KeyType::Int8]) => Some((child, parent)),
+            _ => None,
+        }
+    }
+
+    /// Whether [`Self::index_numbers`] has a statement.
+    pub(crate) fn has_numbers(&self, access: &Access) -> bool {
+        self.numbers().is_some() && self.may_skip(access)
+    }
+
+    /// As [`Self::index_chunk`], where every row of a key counts and keys are integers. `each_once`: the server leaves out
+    /// what repeats. Binds: the last key when `behind`, then the row limit. Answers `(keys)`.
+    pub(crate) fn index_numbers(
+        &self,
+        leaf: &TableName,
+        access: &Access,
+        behind: bool,
+        each_once: bool,
+    ) -> Option<Sql> {
+        let (column, _) = self.numbers().filter(|_| self.may_skip(access))?;
+        let mut matches = self.inside(access);
+        if behind {
+            matches.push(self.behind_key(access, self.key_values(access)));
+        }
+        let repeats = if each_once { scan_fragment::EACH_KEY } else { scan_fragment::EACH_ENTRY };
+        Some(statements::INDEX_NUMBERS.render(&[
+            ("repeats", repeats.render(&[]).into()),
+            ("column", column.into()),
+            ("leaf", leaf.into()),
+            ("match", and(matches).into()),
+            ("order", self.order(access).into()),
+            ("limit", if behind { self.parameter(1) } else { 1 }.into()),
+        ]))
+    }
+
+    /// Binds: the first key, the last one, the limit; all are numbers. Answers `(keys, kinds, standby)`.
+    pub(crate) fn parents_between(&self) -> Option<Sql> {
+        let (_, column) = self.numbers()?;
+        Some(statements::PARENTS_BETWEEN.render(&[
+            ("column", column.into()),
+            ("parent", (&self.parent).into()),
+            ("kinds", statements::column_kinds_of(&self.parent, &self.parent_columns).into()),
+        ]))
     }
 
     /// Binds: the last key column by column when `behind`, then the limit of keys. Answers `(key, rows, read)`.

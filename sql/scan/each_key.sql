@@ -1,0 +1,2 @@
+-- Purpose: fragment: every key once.
+DISTINCT
