@@ -34,6 +34,11 @@ pub trait Converge: Send + Sync {
     /// Columns of a key.
     fn width(&self) -> usize;
 
+    /// Keys of the next batch at most.
+    fn batch(&self, pace: &Pace) -> usize {
+        pace.keys()
+    }
+
     /// Works until every key is done or set aside.
     ///
     /// # Errors

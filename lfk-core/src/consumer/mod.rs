@@ -256,7 +256,7 @@ impl Turn<'_> {
                 self.advance(lease, done, &mut progress, advanced).await?;
                 return Ok(WindowEnd::Interrupted);
             }
-            match buffer.take(pace.keys()) {
+            match buffer.take(doer.batch(pace)) {
                 Next::Keys(keys) => {
                     read_any = true;
                     let count = i64::try_from(keys.len()).unwrap_or(i64::MAX);

@@ -35,7 +35,7 @@ pub(super) async fn is_of_single_rows(keeper: &Keeper<'_>, keys: &[Key]) -> Resu
     }
     for witness in witnesses {
         keeper.go_on()?;
-        if goes_well(keeper.attempt(&[witness], &std::collections::HashSet::new()).await)? {
+        if goes_well(keeper.attempt(&[witness]).await)? {
             return Ok(true);
         }
     }

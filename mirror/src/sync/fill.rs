@@ -98,7 +98,7 @@ pub(super) async fn go_on(sync: &Keeper<'_>, is_over: &(dyn Fn() -> bool + Send 
 async fn fill_page(sync: &Keeper<'_>, place: &Place) -> Result<Page> {
     let Writer { turn, sql, .. } = &sync.writer;
     turn.limiter().statement(turn.stop()).await;
-    let asked = sync.portion.rows();
+    let (asked, began) = (sync.portion.rows(), Instant::now());
     let NextRows { rows, more } = match source::next(turn.home(), sql, place.behind.as_ref(), asked).await {
         Ok(page) => page,
         Err(error) => {
@@ -112,12 +112,13 @@ async fn fill_page(sync: &Keeper<'_>, place: &Place) -> Result<Page> {
             };
         }
     };
+    let read = began.elapsed();
     let keys: Vec<Key> = rows.iter().map(|row| row.key.clone()).collect();
     if keys.is_empty() {
         return Ok(Page { keys, tally: Tally::default(), is_last: !more });
     }
     let truth = Truth { present: rows, ..Truth::default() };
-    let written = sync.write(&truth, &[]).await;
+    let written = sync.write(&truth, &[], read).await;
     // Converging reads the rows anew.
     drop(truth);
     let tally = match written {

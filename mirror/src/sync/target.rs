@@ -3,6 +3,8 @@
 //! The fence row in the target's database is authoritative for who may write. A crash before the commit leaves nothing; after it
 //! the batch is repeated and writes nothing.
 
+use std::time::{Duration, Instant};
+
 use lfk_core::parts::{Key, Lease, Point, Purpose, Turn, Tx};
 use lfk_core::{Error, ErrorKind, Result, State};
 use lfk_sql::statements;
@@ -29,6 +31,15 @@ struct Fence {
     token: i64,
     /// Whether it was raised for another table of the same name.
     another: bool,
+}
+
+/// What was written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Written {
+    /// Rows that were written or deleted.
+    pub(crate) rows: u64,
+    /// How long the server worked on them.
+    pub(crate) took: Duration,
 }
 
 impl Writer<'_> {
@@ -104,30 +115,37 @@ impl Writer<'_> {
         held.for_definition(self.mirror)
     }
 
-    /// Makes the target have what the source has. Answers the rows that were written or deleted.
+    /// Makes the target have what the source has.
     ///
     /// # Errors
     /// Nothing was written then.
-    pub(crate) async fn write(&self, truth: &Truth, repairs: &[Key]) -> Result<u64> {
+    pub(crate) async fn write(&self, truth: &Truth, repairs: &[Key]) -> Result<Written> {
         self.may_write().await?;
         let away = self.turn.away();
         let mut tx = away.begin(Purpose::Write).await?;
         self.turn.pass(Point::WriteBegun).await?;
+        let began = Instant::now();
         self.hold_fence(&mut tx).await?;
+        // Next to nothing but the way there and back.
+        let (way, began) = (began.elapsed(), Instant::now());
+        let mut ways = 0;
         if !repairs.is_empty() {
             self.keep_before(&mut tx, repairs).await?;
         }
         let mut rows = 0;
         if !truth.present.is_empty() {
             rows += self.upsert(&mut tx, &truth.present).await?;
+            ways += 1;
         }
         if !truth.absent.is_empty() {
             rows += self.delete(&mut tx, &truth.absent).await?;
+            ways += 1;
         }
+        let took = began.elapsed().saturating_sub(way * ways);
         self.turn.pass(Point::TargetUncommitted).await?;
         tx.commit().await?;
         self.turn.pass(Point::TargetWritten).await?;
-        Ok(rows)
+        Ok(Written { rows, took })
     }
 
     /// Has the target judge both statements without a row, and undoes that: they are analysed, rights are judged, and triggers of

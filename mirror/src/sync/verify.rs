@@ -92,6 +92,10 @@ impl Converge for Verifier<'_> {
         self.width
     }
 
+    fn batch(&self, _: &Pace) -> usize {
+        KEYS
+    }
+
     fn converge<'b>(&'b self, batch: Batch, _: &'b mut Pace) -> BoxFuture<'b, Result<Tally>> {
         async move { self.look(batch.keys).await.map(|()| Tally::default()) }.boxed()
     }
