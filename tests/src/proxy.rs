@@ -42,6 +42,9 @@ pub enum Mode {
     LoseNextCommit,
 }
 
+/// Connections that wait to be taken.
+const BACKLOG: u32 = 128;
+
 /// A TCP proxy in front of a server, in the test's own runtime. Dropping it cuts every connection.
 #[derive(Debug)]
 pub struct Proxy {
@@ -181,10 +184,15 @@ fn listen_somewhere() -> Result<(u16, TcpListener)> {
 }
 
 fn listen(port: u16) -> std::io::Result<TcpListener> {
+    keep(port)?.listen(BACKLOG)
+}
+
+/// A socket that nobody can connect to, and that keeps others from the port.
+fn keep(port: u16) -> std::io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
     socket.bind(([127, 0, 0, 1], port).into())?;
-    socket.listen(128)
+    Ok(socket)
 }
 
 /// Owns the listener and, so that all of them end with it, the connections.
@@ -196,13 +204,14 @@ async fn accept(port: u16, first: TcpListener, shared: Arc<Shared>, report: watc
         let refuses = *mode.borrow_and_update() == Mode::Refuse;
         if refuses {
             drop(listener);
+            // A dying proxy is an error of the next `set`, which is where a test can see it.
+            let Ok(kept) = keep(port) else { return };
             connections.shutdown().await;
             report.send_replace(false);
             if mode.wait_for(|mode| *mode != Mode::Refuse).await.is_err() {
                 return;
             }
-            // A dying proxy is an error of the next `set`, which is where a test can see it.
-            let Ok(again) = listen(port) else { return };
+            let Ok(again) = kept.listen(BACKLOG) else { return };
             listener = again;
             report.send_replace(true);
         }
