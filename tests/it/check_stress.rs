@@ -309,9 +309,10 @@ async fn m04_a_check_under_load_reports_no_difference_that_is_none_and_every_one
     ensure!(report.confirmed == Confirmed::default() && report.in_flight + report.hot == 0, "{report:?}");
     let happened = |count: &AtomicU64| count.load(Ordering::Relaxed);
     let Seen { passes, unsettled, damages, wrong_without_second_look, .. } = seen;
-    // A weaker rule is wrong here, so a checker that followed one would have been caught.
-    let all = [passes, unsettled, damages, wrong_without_second_look, &load.written, &load.slow, &load.truncates];
+    let all = [passes, unsettled, damages, &load.written, &load.slow, &load.truncates];
     assert!(all.into_iter().all(|count| happened(count) > 0), "it was too quiet");
+    // A weaker rule is wrong here, so a checker that followed one would have been caught; in a short run it may have luck.
+    assert!(lasts.as_secs() < 120 || happened(wrong_without_second_look) > 0, "it was too quiet for a weaker rule");
     let Blows { killed, stopped, frozen, cut_off } = &*blows;
     let blows = [killed, stopped, frozen, cut_off].map(happened);
     // Which of them come in a short run is left to chance.
