@@ -13,6 +13,8 @@ pub use crate::points::{Hook, Point, Verdict};
 pub struct Statements {
     /// Which parents are absent. Binds: the key columns, each a `text[]`, as all the others do first.
     pub recheck: String,
+    /// The same of integers that lie close together. Binds also: the first, the last.
+    pub recheck_dense: Option<String>,
     /// Cleans every child of the keys. Binds also: the deadline, and the locked rows where both ends share a database.
     pub whole: String,
     /// Cleans a number of rows. Binds also: the deadline, then the number or the locked rows.
@@ -44,6 +46,7 @@ pub fn statements(
     let shape = Shape::new(definition, key_types, same_database);
     Some(Statements {
         recheck: shape.recheck().as_str().to_owned(),
+        recheck_dense: shape.recheck_dense().map(|sql| sql.as_str().to_owned()),
         whole: shape.clean(leaf, Form::Whole).as_str().to_owned(),
         capped: shape.clean(leaf, Form::Capped).as_str().to_owned(),
         list: shape.list(leaf).as_str().to_owned(),

@@ -48,6 +48,49 @@ async fn l02_only_those_that_came_back_are_spared() -> Result<()> {
     Ok(())
 }
 
+/// Eight hundred projects, some of which come back: some also in the heir of their table, where no key forbids it.
+async fn expect_those_that_came_back(key_type: &str, distance: i64) -> Result<()> {
+    let parents = format!(
+        "CREATE TABLE projects (id {key_type} PRIMARY KEY); CREATE TABLE heirs (PRIMARY KEY (id)) INHERITS (projects);
+        INSERT INTO projects SELECT {distance} * n FROM generate_series(-400, 399) n"
+    );
+    let children = format!(
+        "CREATE TABLE builds (id int PRIMARY KEY, project_id bigint); CREATE INDEX ON builds (project_id);
+        INSERT INTO builds SELECT n, {distance} * n FROM generate_series(-400, 399) n"
+    );
+    let pair = Pair::with_schema(&parents, &children).await?;
+    let engine = active(&pair, [builds(OnDelete::Delete)?]).await?;
+    pair.main.execute("DELETE FROM projects").await?;
+    pair.main
+        .execute(&format!(
+            "INSERT INTO projects SELECT {distance} * n FROM generate_series(-400, 399, 7) n;
+            INSERT INTO heirs SELECT {distance} * n FROM generate_series(-400, 399, 14) n;
+            INSERT INTO heirs VALUES ({distance} * 1), ({distance} * 399)"
+        ))
+        .await?;
+    drain(&engine).await?;
+    let mut left: Vec<i32> = (-400..400).step_by(7).chain([1, 399]).collect();
+    left.sort_unstable();
+    let builds: Vec<i32> = pair.ci.scalar("SELECT array_agg(id ORDER BY id) FROM builds").await?;
+    assert_eq!(builds, left, "{key_type}, {distance} apart");
+    assert_eq!(status(&engine).await?.resurrected_total, i64::try_from(left.len())?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn l02_of_neighbouring_keys_only_those_that_came_back_are_spared() -> Result<()> {
+    for key_type in ["smallint", "int", "bigint"] {
+        expect_those_that_came_back(key_type, 1).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn l02_of_keys_far_apart_only_those_that_came_back_are_spared() -> Result<()> {
+    expect_those_that_came_back("smallint", 80).await?;
+    expect_those_that_came_back("bigint", 20_000_000_000_000_000).await
+}
+
 #[tokio::test]
 async fn l02_a_parent_that_came_back_while_observed_keeps_its_children() -> Result<()> {
     let pair = Pair::with_schema(PROJECTS, BUILDS).await?;

@@ -323,6 +323,8 @@ async fn check_cleaning(db: &TestDb, cleaning: &Cleaning, case: &str) -> Result<
             false => (format!("({keys}, 1e10)"), format!("({keys}, 1e10, 2000)")),
             true => (format!("({keys}, 1e10, '{{\"(0,1)\"}}')"), format!("({keys}, 1e10, '{{\"(0,1)\"}}')")),
         };
+        let between = format!("({keys}, 1, 500)");
+        let dense = sql.recheck_dense.as_ref().map(|sql| ("dense re-check", recheck, sql, &between, parent, key));
         let (only_keys, limited) = (format!("({keys})"), format!("({keys}, 2000)"));
         let (counted, by_index) =
             (format!("({keys}, 20000, 80000)"), format!("{recheck}; {}", statements::ONLY_BY_INDEX));
@@ -334,7 +336,7 @@ async fn check_cleaning(db: &TestDb, cleaning: &Cleaning, case: &str) -> Result<
             ("remaining", recheck, &sql.remaining, &only_keys, *leaf, child_key),
             ("count", &by_index, &sql.count, &counted, *leaf, child_key),
         ];
-        for (what, begin, statement, arguments, table, key) in questions {
+        for (what, begin, statement, arguments, table, key) in questions.into_iter().chain(dense) {
             // With the locked rows at hand, the server may go straight to them.
             if same_database && matches!(what, "whole" | "capped") {
                 continue;

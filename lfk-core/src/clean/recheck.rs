@@ -11,7 +11,12 @@ use crate::database::Purpose;
 use crate::error::{Error, Result};
 use crate::key::Key;
 
-/// The keys whose parent is absent now. Also reads whether the definition may still act.
+/// Parents that are read for each key at most: to look for one that was just deleted costs as much as five entries of the index.
+const DENSITY: usize = 3;
+/// Keys below which each is looked for.
+const MANY: usize = 100;
+
+/// The keys whose parent is absent now. No key may be there twice. Also reads whether the definition may still act.
 ///
 /// # Errors
 /// Paused, when it may not; refused, when the answer is not complete.
@@ -19,9 +24,13 @@ pub(crate) async fn absent_parents(permit: Permit<'_>, shape: &Shape, keys: &[Ke
     let home = permit.home;
     let mut tx = home.begin(Purpose::Recheck).await?;
     permit.guard(&mut tx).await?;
-    let mut query = tx.query(shape.recheck().into_sql_str());
+    let dense = shape.recheck_dense().zip(dense(keys));
+    let mut query = tx.query(dense.as_ref().map_or_else(|| shape.recheck(), |(sql, _)| sql.clone()).into_sql_str());
     for column in Key::by_column(keys, shape.width()) {
         query = query.bind(column);
+    }
+    if let Some((_, (first, last))) = dense {
+        query = query.bind(first).bind(last);
     }
     let row = query.fetch_one(tx.conn()).await.map_err(|e| home.error(e))?;
     tx.commit().await?;
@@ -36,6 +45,22 @@ pub(crate) async fn absent_parents(permit: Permit<'_>, shape: &Shape, keys: &[Ke
     let places = |list: &str| row.get::<Option<Vec<i64>>, _>(list).unwrap_or_default();
     let present = answers(keys.len(), &places("present"), &places("absent")).ok_or_else(|| incomplete(permit))?;
     Ok(keys.iter().zip(present).filter(|(_, is_there)| !is_there).map(|(key, _)| key.clone()).collect())
+}
+
+/// The first and the last of these keys, where they are integers, many, and so close together that to read all parents between
+/// them costs less than to look for each.
+fn dense(keys: &[Key]) -> Option<(i64, i64)> {
+    if keys.len() < MANY {
+        return None;
+    }
+    let number = |key: &Key| key.0.first().and_then(|column| column.parse::<i64>().ok());
+    let (mut first, mut last) = (i64::MAX, i64::MIN);
+    for key in keys {
+        let number = number(key)?;
+        (first, last) = (first.min(number), last.max(number));
+    }
+    let between = usize::try_from(last.checked_sub(first)?).ok()?;
+    (between / DENSITY < keys.len()).then_some((first, last))
 }
 
 /// Whether the key at each place is there; nothing unless every place, counted from 1, is named exactly once.
@@ -63,6 +88,22 @@ fn incomplete(permit: Permit<'_>) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn keys(numbers: impl IntoIterator<Item = i64>) -> Vec<Key> {
+        numbers.into_iter().map(|number| Key(vec![number.to_string()])).collect()
+    }
+
+    #[test]
+    fn many_integers_close_together_are_dense() {
+        assert_eq!(dense(&keys((-50..50).rev())), Some((-50, 49)));
+        assert_eq!(dense(&keys((0..99).chain([299]))), Some((0, 299)));
+        assert_eq!(dense(&keys((0..99).chain([300]))), None);
+        assert_eq!(dense(&keys(0..99)), None);
+        assert_eq!(dense(&keys((0..98).chain([i64::MIN, i64::MAX]))), None);
+        let mut texts = keys(0..100);
+        texts[50] = Key(vec!["a".to_owned()]);
+        assert_eq!(dense(&texts), None);
+    }
 
     #[test]
     fn an_answer_names_every_place_once_or_counts_for_nothing() {

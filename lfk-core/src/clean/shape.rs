@@ -82,6 +82,17 @@ impl Shape {
         ])
     }
 
+    /// As [`Shape::recheck`], of integers that lie close together. Binds: the keys, the first, the last.
+    pub(crate) fn recheck_dense(&self) -> Option<Sql> {
+        let (_, column) = self.numbers()?;
+        Some(statements::RECHECK_DENSE.render(&[
+            ("keys", self.key_rows().into()),
+            ("column", column.into()),
+            ("parent", (&self.parent).into()),
+            ("kinds", statements::column_kinds_of(&self.parent, &self.parent_columns).into()),
+        ]))
+    }
+
     /// Binds: the key columns, the deadline, then the row limit (`Capped`) or the locked rows (same database).
     pub(crate) fn clean(&self, leaf: &TableName, form: Form) -> Sql {
         let deadline = self.parameter(1);
@@ -98,14 +109,11 @@ impl Shape {
             ]),
         };
         let matching = if self.same_database { and(vec![children, self.parent_absent()]) } else { children };
-        let swallow = fragment::MAY_SWALLOW.render(&[("leaf_name", Piece::literal(leaf.to_string()))]);
         let mut pieces: Vec<(&str, Piece)> = vec![
             ("leaf", leaf.into()),
             ("match", matching.into()),
             ("rows", rows.into()),
             ("deadline", deadline.into()),
-            ("may_swallow", swallow.into()),
-            ("kinds", statements::column_kinds_of(leaf, &self.child_columns).into()),
         ];
         match self.assignments() {
             None => statements::DELETE_CHILDREN.render(&pieces),
@@ -114,6 +122,17 @@ impl Shape {
                 statements::UPDATE_CHILDREN.render(&pieces)
             }
         }
+    }
+
+    /// What there is to know about [`Shape::clean`] in the same transaction. Binds: the deadline, [`Shape::event`]. Answers
+    /// `(late, may_swallow, ruled, kinds)`.
+    pub(crate) fn judge(&self, leaf: &TableName) -> Sql {
+        statements::judge_leaf(leaf, &self.child_columns)
+    }
+
+    /// What the action is to the server's rules.
+    pub(crate) fn event(&self) -> &'static str {
+        if self.on_delete == OnDelete::Delete { "4" } else { "2" }
     }
 
     /// Binds: the key columns, then the row limit, then the rows (`Listed`). Answers the rows as text.

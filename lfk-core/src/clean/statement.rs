@@ -4,12 +4,13 @@ use std::time::Instant;
 
 use lfk_sql::{TableName, statements};
 use sqlx::Row as _;
+use sqlx::postgres::PgRow;
 
 use super::converge::Cleaner;
 use super::shape::Form;
 use super::survey::{Survey, Surveyor};
 use crate::database::{Purpose, Tx};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::key::Key;
 use crate::points::Point;
 use crate::signals::{self, Ours};
@@ -109,13 +110,12 @@ impl Cleaner<'_> {
             Target::Capped(_) => query.bind(target.cap()),
             Target::Listed(rows) => query.bind(rows),
         };
-        let row = self.giving_way(ours, query.fetch_one(tx.conn())).await?;
+        let rows = self.giving_way(ours, query.execute(tx.conn())).await?.rows_affected();
         // Under the statement's own lock on the leaf, so that nothing changes between this and the commit.
-        self.surveyor().compare(&row)?;
+        let row = self.judge_leaf(&mut tx, leaf, deadline).await?;
         self.points.pass(Point::CleanedUncommitted, consumer).await?;
         tx.commit().await?;
         self.points.pass(Point::LeafCleaned, consumer).await?;
-        let rows = u64::try_from(row.get::<i64, _>("rows")).unwrap_or(0);
         self.permit.spent(rows);
         self.pace.took(form, rows, began.elapsed());
         self.limiter.rows(rows, self.stop).await;
@@ -149,22 +149,18 @@ impl Cleaner<'_> {
     /// Waits for a statement of a writing transaction, and has it cancelled when somebody waits for what it has locked.
     async fn giving_way<T>(&self, ours: Ours, statement: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
         tokio::select! {
-            done = statement => done.map_err(|e| self.cleaning_error(e)),
+            done = statement => done.map_err(|e| self.away.error(e)),
             never = signals::never_block_others(self.away, ours) => match never {},
         }
     }
 
-    /// The server says of a rule only that it cannot do what we ask for.
-    fn cleaning_error(&self, error: sqlx::Error) -> Error {
-        let error = self.away.error(error);
-        if error.sqlstate().as_deref() != Some("0A000") {
-            return error;
-        }
-        error.with_hint(format!(
-            "a rule on the child {} rewrites the statement, so that it cannot say what it did: drop the rule, or make it a \
-             trigger; `lfk plan` names it",
-            self.shape.child
-        ))
+    /// Whether what a statement did is what it says; an error rolls it back.
+    async fn judge_leaf(&self, tx: &mut Tx, leaf: &TableName, deadline: f64) -> Result<PgRow> {
+        let judge = tx.query(self.shape.judge(leaf).into_sql_str()).bind(deadline).bind(self.shape.event());
+        let row = judge.fetch_one(tx.conn()).await.map_err(|e| self.away.error(e))?;
+        self.surveyor().compare(&row)?;
+        self.surveyor().no_rule(&row)?;
+        Ok(row)
     }
 
     /// Rows of one key in one leaf, at most `limit`, as the server sends their addresses.

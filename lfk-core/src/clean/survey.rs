@@ -40,6 +40,7 @@ impl Surveyor<'_> {
             .bind(self.shape.child.to_string())
             .bind(DEADLINE.as_secs_f64())
             .bind(self.shape.child_column_names())
+            .bind(self.shape.event())
             .fetch_all(tx.conn())
             .await
             .map_err(|e| self.away.error(e))?;
@@ -61,11 +62,22 @@ impl Surveyor<'_> {
         Err(self.changed("its columns no longer compare as the parent's do: a type or a collation was changed"))
     }
 
+    /// The statement is only what it says where no rule makes something else of it, by the column `ruled` of an answer.
+    pub(crate) fn no_rule(self, row: &PgRow) -> Result<()> {
+        if !row.get::<bool, _>("ruled") {
+            return Ok(());
+        }
+        Err(self
+            .changed("a rule rewrites the statement, so that it cannot say what it did")
+            .with_hint("drop the rule, or make it a trigger; `lfk plan` names it"))
+    }
+
     /// Only tables can be cleaned: what is in anything else would be taken for clean.
     fn leaf(self, row: &PgRow) -> Result<TableName> {
         if row.get::<&str, _>("relkind") != "r" {
             return Err(self.changed("something in its tree is not a table: a view, or a foreign table"));
         }
+        self.no_rule(row)?;
         let name = |column: &str| Ident::new(row.get::<String, _>(column)).map_err(|e| self.changed(&e.to_string()));
         Ok(TableName::new(name("schema")?, name("name")?))
     }

@@ -7,7 +7,8 @@ use crate::{Ident, Piece, Sql, TableName, Template};
 /// The clock of the children's database, and what the child's tree is made of.
 pub static DEADLINE: LazyLock<Sql> = LazyLock::new(|| {
     let kinds = column_kinds(Piece::Sql("to_regclass($1)".to_owned()), Piece::Sql("$3::text[]".to_owned()));
-    Template(include_str!("../../clean/deadline.sql")).render(&[("kinds", kinds.into())])
+    let ruled = has_rules(Piece::Sql("c.oid".to_owned()), 4);
+    Template(include_str!("../../clean/deadline.sql")).render(&[("kinds", kinds.into()), ("ruled", ruled.into())])
 });
 /// How the key columns of a parent compare.
 pub static KEY_KINDS: LazyLock<Sql> = LazyLock::new(|| {
@@ -17,6 +18,20 @@ pub static KEY_KINDS: LazyLock<Sql> = LazyLock::new(|| {
 
 fn column_kinds(relation: Piece, columns: Piece) -> Sql {
     Template(include_str!("../../pair/column_kinds.sql")).render(&[("relation", relation), ("columns", columns)])
+}
+
+fn has_rules(relation: Piece, event: i64) -> Sql {
+    Template(include_str!("../../clean/has_rules.sql")).render(&[("relation", relation), ("event", event.into())])
+}
+
+/// What there is to know about a statement that cleaned this leaf.
+#[must_use]
+pub fn judge_leaf(leaf: &TableName, columns: &[Ident]) -> Sql {
+    Template(include_str!("../../clean/judge_leaf.sql")).render(&[
+        ("may_swallow", fragment::MAY_SWALLOW.render(&[("leaf_name", Piece::literal(leaf.to_string()))]).into()),
+        ("ruled", has_rules(fragment::RELATION.render(&[("name", Piece::literal(leaf.to_string()))]).into(), 2).into()),
+        ("kinds", column_kinds_of(leaf, columns).into()),
+    ])
 }
 
 /// How columns of a table compare, as an expression.
@@ -31,6 +46,8 @@ pub fn column_kinds_of(table: &TableName, columns: &[Ident]) -> Sql {
 
 /// Which parents exist now.
 pub const RECHECK: Template = Template(include_str!("../../clean/recheck.sql"));
+/// Which parents exist now, of integer keys that lie close together.
+pub const RECHECK_DENSE: Template = Template(include_str!("../../clean/recheck_dense.sql"));
 /// Deletes children in one leaf.
 pub const DELETE_CHILDREN: Template = Template(include_str!("../../clean/delete_children.sql"));
 /// Nulls or sets columns of children in one leaf.

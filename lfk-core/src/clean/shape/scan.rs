@@ -53,7 +53,7 @@ impl Shape {
     }
 
     /// The child's column and the parent's, where keys are one integer and travel as such.
-    fn numbers(&self) -> Option<(&Ident, &Ident)> {
+    pub(super) fn numbers(&self) -> Option<(&Ident, &Ident)> {
         match (self.child_columns.as_slice(), self.parent_columns.as_slice(), self.key_types.as_slice()) {
             ([child], [parent], [KeyType::Int8]) => Some((child, parent)),
             _ => None,
