@@ -51,7 +51,7 @@ pub use store::{CursorStore, FileStore, MemoryStore, PostgresStore, Stored};
 /// What the other crates of lfk are made of. No part of the interface: it changes without notice.
 #[doc(hidden)]
 pub mod parts {
-    pub use crate::clean::{Class, Pace, Tally, classify};
+    pub use crate::clean::{Class, Foresight, Pace, Tally, classify};
     pub use crate::consumer::{Batch, Converge, Turn};
     pub use crate::cursor::Lease;
     pub use crate::database::{Purpose, Tx};

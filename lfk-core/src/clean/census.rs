@@ -59,7 +59,7 @@ impl Cleaner<'_> {
         attempt.more = others.into_iter().map(|(key, _)| key).collect();
         attempt.of_wide = !wide.is_empty();
         if attempt.of_wide {
-            tracing::debug!(definition = %self.permit.consumer, keys, wide = wide.len(), "wide keys set aside");
+            tracing::debug!(definition = %self.looker.permit.consumer, keys, wide = wide.len(), "wide keys set aside");
             tally.set_aside.extend(wide.into_iter().map(|(key, _)| SetAside::new(key, Reason::Wide, None)));
             // There may be more of them, and each time there are fewer keys.
             piece.counted = !census.cut_off;
@@ -74,7 +74,7 @@ impl Cleaner<'_> {
         let enough = cap.saturating_mul(usize::from(ROUNDS)).min(WIDE);
         let mut left = enough * COUNTED;
         let mut counts = vec![0; keys.len()];
-        let columns = Key::by_column(keys, self.shape.width());
+        let columns = Key::by_column(keys, self.looker.shape.width());
         for leaf in leaves {
             self.go_on()?;
             for (index, rows) in self.count_leaf(leaf, &columns, enough, left).await? {
@@ -99,14 +99,14 @@ impl Cleaner<'_> {
         total: usize,
     ) -> Result<Vec<(usize, usize)>> {
         let bigint = |rows: usize| i64::try_from(rows).unwrap_or(i64::MAX);
-        let mut tx = self.away.begin(Purpose::Recheck).await?;
+        let mut tx = self.looker.away.begin(Purpose::Recheck).await?;
         tx.run(statements::ONLY_BY_INDEX).await?;
-        let mut query = tx.query(self.shape.count(leaf).into_sql_str());
+        let mut query = tx.query(self.looker.shape.count(leaf).into_sql_str());
         for column in columns {
             query = query.bind(column);
         }
         let rows = query.bind(bigint(most)).bind(bigint(total)).fetch_all(tx.conn()).await;
-        let rows = rows.map_err(|e| self.away.error(e))?;
+        let rows = rows.map_err(|e| self.looker.away.error(e))?;
         tx.commit().await?;
         let number = |row: &PgRow, column: &str| usize::try_from(row.get::<i64, _>(column)).unwrap_or(0);
         // Ordinals begin with 1.

@@ -8,22 +8,19 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use lfk_sql::TableName;
 use tokio_util::sync::CancellationToken;
+
+use lfk_sql::TableName;
 
 use super::batch::{After, Piece};
 use super::class::{Class, classify};
+use super::look::{Foresight, Looker, Truth};
 use super::pace::Pace;
-use super::permit::Permit;
-use super::recheck::absent_parents;
-use super::shape::{Form, Shape};
+use super::shape::Form;
 use super::statement::Target;
-use super::survey::Survey;
-use crate::database::Database;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{Key, sort_unique};
 use crate::limiter::Limiter;
-use crate::points::{Point, Points};
 use crate::retry::{Reason, SetAside};
 
 /// A re-check older than this is made anew before the next leaf, however long its statement had to wait for its turn.
@@ -49,25 +46,16 @@ impl Tally {
 
 /// Cleans the children of one definition for whoever has the permit.
 pub(crate) struct Cleaner<'a> {
-    pub(crate) shape: &'a Shape,
-    pub(crate) permit: Permit<'a>,
-    pub(crate) away: &'a Database,
+    /// Whose children, in which databases, on whose behalf.
+    pub(crate) looker: Looker<'a>,
     pub(crate) limiter: &'a Limiter,
     /// Stop between two statements.
     pub(crate) stop: &'a CancellationToken,
     pub(crate) pace: &'a mut Pace,
-    pub(crate) points: &'a Points,
     /// Keys that were denied something while others of their batch were cleaned: their fault, and no missing right.
     pub(crate) denied_before: HashSet<Key>,
-}
-
-/// What both databases said, and until when it may be acted on.
-pub(super) struct Truth {
-    seen: Instant,
-    /// By the clock of the children's database.
-    pub(super) deadline: f64,
-    pub(super) leaves: Vec<TableName>,
-    pub(super) absent: Vec<Key>,
+    /// What was seen of the keys before their turn came.
+    pub(crate) foresight: Option<Foresight>,
 }
 
 /// What one attempt at a piece came to.
@@ -127,7 +115,7 @@ impl Cleaner<'_> {
     /// Stops between two statements when the engine stops. What was committed stays; the batch is repeated later.
     pub(super) fn go_on(&self) -> Result<()> {
         if self.stop.is_cancelled() {
-            return Err(Error::new(ErrorKind::Paused, "the engine stops").for_definition(self.permit.consumer));
+            return Err(Error::new(ErrorKind::Paused, "the engine stops").for_definition(self.looker.permit.consumer));
         }
         Ok(())
     }
@@ -167,7 +155,7 @@ impl Cleaner<'_> {
             // The stack hands out the last first.
             After::Again(pieces) => work.extend(pieces.into_iter().rev()),
             After::SetAside(keys, reason) => {
-                tracing::debug!(definition = %self.permit.consumer, reason = reason.as_str(), keys = keys.len(), sqlstate = error.sqlstate(), "keys set aside");
+                tracing::debug!(definition = %self.looker.permit.consumer, reason = reason.as_str(), keys = keys.len(), sqlstate = error.sqlstate(), "keys set aside");
                 let aside = keys.into_iter().map(|key| SetAside::new(key, reason, Some(&error)));
                 tally.set_aside.extend(aside);
             }
@@ -176,7 +164,7 @@ impl Cleaner<'_> {
     }
 
     pub(super) async fn attempt(&mut self, piece: &Piece) -> Result<Attempt> {
-        let mut truth = self.look(&piece.keys).await?;
+        let mut truth = self.truth(&piece.keys).await?;
         let mut attempt = Attempt::default();
         let mut doubtful = Vec::new();
         let target = if piece.form == Form::Capped { Target::Capped(piece.cap) } else { Target::Whole };
@@ -184,12 +172,12 @@ impl Cleaner<'_> {
             self.limiter.statement(self.stop).await;
             self.go_on()?;
             if truth.seen.elapsed() > FRESH {
-                truth = self.look(&truth.absent).await?;
+                truth = self.looker.look(&truth.absent).await?;
             }
             if truth.absent.is_empty() {
                 break;
             }
-            let columns = Key::by_column(&truth.absent, self.shape.width());
+            let columns = Key::by_column(&truth.absent, self.looker.shape.width());
             let done = self.clean_leaf(&leaf, target, &columns, truth.deadline).await?;
             attempt.rows += done.rows;
             attempt.late |= done.late;
@@ -214,13 +202,12 @@ impl Cleaner<'_> {
         Ok(attempt)
     }
 
-    /// Steps A and B: from now until the deadline, these keys have no parent.
-    pub(super) async fn look(&self, keys: &[Key]) -> Result<Truth> {
-        let seen = Instant::now();
-        let Survey { deadline, leaves } = self.read_deadline().await?;
-        self.points.pass(Point::DeadlineSet, self.permit.consumer).await?;
-        let absent = absent_parents(self.permit, self.shape, keys).await?;
-        self.points.pass(Point::Rechecked, self.permit.consumer).await?;
-        Ok(Truth { seen, deadline, leaves, absent })
+    /// What was foreseen of these keys, if it still holds, else what is true of them now.
+    async fn truth(&mut self, keys: &[Key]) -> Result<Truth> {
+        let Some(truth) = self.foresight.take().and_then(|foresight| foresight.of(keys)) else {
+            return self.looker.look(keys).await;
+        };
+        self.looker.still_permitted().await?;
+        Ok(truth)
     }
 }

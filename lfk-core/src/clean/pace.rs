@@ -1,7 +1,7 @@
 //! How many keys a batch has and which form its statements take. Pure decisions, fed with what was measured.
 //!
 //! The size grows and shrinks with the time that statements take (it doubles until the first one that is slow; from then on
-//! additive increase, multiplicative decrease), inside hard bounds. Rows a statement may touch are bounded through the fan-out,
+//! a quarter more, or half), inside hard bounds. Rows a statement may touch are bounded through the fan-out,
 //! which is learned; while it is unknown or high, the capped form bounds them exactly.
 
 use std::time::Duration;
@@ -14,8 +14,10 @@ const MIN_KEYS: usize = 10;
 const MAX_KEYS: usize = 10_000;
 /// The first batch of a consumer.
 const FIRST_KEYS: usize = 500;
-/// Keys added after a batch that stayed well below the target.
+/// Keys added after a batch that stayed well below the target, at least.
 const STEP_KEYS: usize = 250;
+/// The share of a batch that is added, if it is more: what took less than half of the time takes less than two thirds of it then.
+const STEP_SHARE: usize = 4;
 /// Rows one statement may be expected to touch: the children of 10,000 keys where each has five. Where these lie in no order, a
 /// statement for many keys visits fewer pages twice than several for a few at a time. Time is the narrower bound where rows
 /// are dear: see `took`.
@@ -86,7 +88,7 @@ impl Pace {
         match form {
             Form::Whole if slow => self.shrink(),
             Form::Whole if quick && !self.small => {
-                let step = if self.near { STEP_KEYS } else { self.keys };
+                let step = if self.near { STEP_KEYS.max(self.keys / STEP_SHARE) } else { self.keys };
                 self.keys = (self.keys + step).min(MAX_KEYS);
             }
             Form::Capped if slow => self.cap = (self.cap / 2).max(1),

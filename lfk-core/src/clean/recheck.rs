@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::key::Key;
 
 /// Parents that are read for each key at most: to look for one that was just deleted costs as much as five entries of the index.
-const DENSITY: usize = 3;
+const DENSITY: usize = 5;
 /// Keys below which each is looked for.
 const MANY: usize = 100;
 

@@ -8,7 +8,6 @@ use sqlx::postgres::PgRow;
 
 use super::converge::Cleaner;
 use super::shape::Form;
-use super::survey::{Survey, Surveyor};
 use crate::database::{Purpose, Tx};
 use crate::error::Result;
 use crate::key::Key;
@@ -65,18 +64,6 @@ pub(super) struct LeafDone {
 }
 
 impl Cleaner<'_> {
-    pub(super) fn surveyor(&self) -> Surveyor<'_> {
-        Surveyor { shape: self.shape, away: self.away, consumer: self.permit.consumer }
-    }
-
-    /// (A) The clock of the children's database, and the tables that hold rows.
-    pub(super) async fn read_deadline(&self) -> Result<Survey> {
-        let mut tx = self.away.begin(Purpose::Recheck).await?;
-        let survey = self.surveyor().survey(&mut tx).await?;
-        tx.commit().await?;
-        Ok(survey)
-    }
-
     /// (C) One statement on one leaf, in a transaction of its own. In one database the children are locked by another one before.
     pub(super) async fn clean_leaf(
         &mut self,
@@ -85,27 +72,27 @@ impl Cleaner<'_> {
         columns: &[Vec<String>],
         deadline: f64,
     ) -> Result<LeafDone> {
-        self.permit.check()?;
-        let target = target.at_most(self.permit.most_rows()?);
+        self.looker.permit.check()?;
+        let target = target.at_most(self.looker.permit.most_rows()?);
         let began = Instant::now();
-        let consumer = self.permit.consumer;
+        let consumer = self.looker.permit.consumer;
         let form = target.form();
-        let mut tx = self.away.begin(Purpose::Write).await?;
-        let ours = Ours::of(&mut tx, self.away).await?;
-        self.points.pass(Point::WriteBegun, consumer).await?;
+        let mut tx = self.looker.away.begin(Purpose::Write).await?;
+        let ours = Ours::of(&mut tx, self.looker.away).await?;
+        self.looker.points.pass(Point::WriteBegun, consumer).await?;
         let mut locked: Vec<String> = Vec::new();
-        if self.shape.same_database {
+        if self.looker.shape.same_database {
             locked = self.lock_leaf(&mut tx, ours, leaf, target, columns).await?;
-            self.points.pass(Point::ChildrenLocked, consumer).await?;
+            self.looker.points.pass(Point::ChildrenLocked, consumer).await?;
         }
         let locked_rows = locked.len();
-        let mut query = tx.query(self.shape.clean(leaf, form).into_sql_str());
+        let mut query = tx.query(self.looker.shape.clean(leaf, form).into_sql_str());
         for column in columns {
             query = query.bind(column);
         }
         query = query.bind(deadline);
         query = match target {
-            _ if self.shape.same_database => query.bind(locked),
+            _ if self.looker.shape.same_database => query.bind(locked),
             Target::Whole => query,
             Target::Capped(_) => query.bind(target.cap()),
             Target::Listed(rows) => query.bind(rows),
@@ -113,13 +100,13 @@ impl Cleaner<'_> {
         let rows = self.giving_way(ours, query.execute(tx.conn())).await?.rows_affected();
         // Under the statement's own lock on the leaf, so that nothing changes between this and the commit.
         let row = self.judge_leaf(&mut tx, leaf, deadline).await?;
-        self.points.pass(Point::CleanedUncommitted, consumer).await?;
+        self.looker.points.pass(Point::CleanedUncommitted, consumer).await?;
         tx.commit().await?;
-        self.points.pass(Point::LeafCleaned, consumer).await?;
-        self.permit.spent(rows);
+        self.looker.points.pass(Point::LeafCleaned, consumer).await?;
+        self.looker.permit.spent(rows);
         self.pace.took(form, rows, began.elapsed());
         self.limiter.rows(rows, self.stop).await;
-        let reached = if self.shape.same_database { locked_rows as u64 } else { rows };
+        let reached = if self.looker.shape.same_database { locked_rows as u64 } else { rows };
         let full = rows > 0 && matches!(target, Target::Capped(cap) if reached >= cap as u64);
         let capped = form == Form::Capped;
         Ok(LeafDone { rows, late: row.get("late"), may_swallow: row.get("may_swallow"), capped, full })
@@ -134,7 +121,7 @@ impl Cleaner<'_> {
         target: Target<'_>,
         columns: &[Vec<String>],
     ) -> Result<Vec<String>> {
-        let mut query = tx.query_scalar(self.shape.lock(leaf, target.form()).into_sql_str());
+        let mut query = tx.query_scalar(self.looker.shape.lock(leaf, target.form()).into_sql_str());
         for column in columns {
             query = query.bind(column);
         }
@@ -149,44 +136,46 @@ impl Cleaner<'_> {
     /// Waits for a statement of a writing transaction, and has it cancelled when somebody waits for what it has locked.
     async fn giving_way<T>(&self, ours: Ours, statement: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
         tokio::select! {
-            done = statement => done.map_err(|e| self.away.error(e)),
-            never = signals::never_block_others(self.away, ours) => match never {},
+            done = statement => done.map_err(|e| self.looker.away.error(e)),
+            never = signals::never_block_others(self.looker.away, ours) => match never {},
         }
     }
 
     /// Whether what a statement did is what it says; an error rolls it back.
     async fn judge_leaf(&self, tx: &mut Tx, leaf: &TableName, deadline: f64) -> Result<PgRow> {
-        let judge = tx.query(self.shape.judge(leaf).into_sql_str()).bind(deadline).bind(self.shape.event());
-        let row = judge.fetch_one(tx.conn()).await.map_err(|e| self.away.error(e))?;
-        self.surveyor().compare(&row)?;
-        self.surveyor().no_rule(&row)?;
+        let judge =
+            tx.query(self.looker.shape.judge(leaf).into_sql_str()).bind(deadline).bind(self.looker.shape.event());
+        let row = judge.fetch_one(tx.conn()).await.map_err(|e| self.looker.away.error(e))?;
+        self.looker.surveyor().compare(&row)?;
+        self.looker.surveyor().no_rule(&row)?;
         Ok(row)
     }
 
     /// Rows of one key in one leaf, at most `limit`, as the server sends their addresses.
     pub(super) async fn list(&self, leaf: &TableName, columns: &[Vec<String>], limit: i64) -> Result<Vec<u8>> {
-        let mut tx = self.away.begin(Purpose::Recheck).await?;
+        let mut tx = self.looker.away.begin(Purpose::Recheck).await?;
         tx.run(statements::ONLY_BY_INDEX).await?;
-        let mut query = tx.query_scalar(self.shape.list(leaf).into_sql_str());
+        let mut query = tx.query_scalar(self.looker.shape.list(leaf).into_sql_str());
         for column in columns {
             query = query.bind(column);
         }
-        let rows: Option<Vec<u8>> = query.bind(limit).fetch_one(tx.conn()).await.map_err(|e| self.away.error(e))?;
+        let rows: Option<Vec<u8>> =
+            query.bind(limit).fetch_one(tx.conn()).await.map_err(|e| self.looker.away.error(e))?;
         tx.commit().await?;
         Ok(rows.unwrap_or_default())
     }
 
     /// The keys that still have children in one of these leaves.
     pub(super) async fn remaining(&self, leaves: &[TableName], keys: &[Key]) -> Result<Vec<Key>> {
-        let columns = Key::by_column(keys, self.shape.width());
+        let columns = Key::by_column(keys, self.looker.shape.width());
         let mut left = vec![false; keys.len()];
         for leaf in leaves {
-            let mut tx = self.away.begin(Purpose::Recheck).await?;
-            let mut query = tx.query_scalar::<i64>(self.shape.remaining(leaf).into_sql_str());
+            let mut tx = self.looker.away.begin(Purpose::Recheck).await?;
+            let mut query = tx.query_scalar::<i64>(self.looker.shape.remaining(leaf).into_sql_str());
             for column in &columns {
                 query = query.bind(column);
             }
-            let ordinals = query.fetch_all(tx.conn()).await.map_err(|e| self.away.error(e))?;
+            let ordinals = query.fetch_all(tx.conn()).await.map_err(|e| self.looker.away.error(e))?;
             tx.commit().await?;
             for ordinal in ordinals {
                 let index = usize::try_from(ordinal).unwrap_or(0).checked_sub(1);

@@ -61,7 +61,7 @@ impl Cleaner<'_> {
     pub(crate) async fn clean_wide(&mut self, key: &Key, budget: Duration, tally: &mut Tally) -> Result<WideEnd> {
         let began = Instant::now();
         let keys = std::slice::from_ref(key);
-        let columns = Key::by_column(keys, self.shape.width());
+        let columns = Key::by_column(keys, self.looker.shape.width());
         while began.elapsed() < budget {
             let Some(rows) = self.clean_listed(keys, &columns, began + budget, tally).await? else {
                 return Ok(WideEnd::Done);
@@ -97,7 +97,7 @@ impl Cleaner<'_> {
     ) -> Result<Option<u64>> {
         let mut rows = 0;
         let mut sliced = false;
-        let leaves = self.read_deadline().await?.leaves;
+        let leaves = self.looker.read_deadline().await?.leaves;
         for leaf in &leaves {
             let mut left = List(self.list(leaf, columns, LIST_ROWS).await?.into());
             while !left.is_empty() {
@@ -109,7 +109,7 @@ impl Cleaner<'_> {
                 let slice = left.take(self.pace.slice().min(self.limiter.most_rows()));
                 self.limiter.statement(self.stop).await;
                 self.go_on()?;
-                let truth = self.look(keys).await?;
+                let truth = self.looker.look(keys).await?;
                 if truth.absent.is_empty() {
                     tally.resurrected += 1;
                     return Ok(None);

@@ -22,13 +22,14 @@ impl Turn<'_> {
         lease: &Lease,
         doer: &dyn Converge,
         found: Found,
-        keys: Vec<Key>,
+        batch: Batch,
         pace: &mut Pace,
     ) -> Result<Tally> {
         if !found.quarantine || doer.only_looks() {
-            return doer.converge(keys.into(), pace).await;
+            return doer.converge(batch, pace).await;
         }
-        let tally = doer.converge(keys.clone().into(), pace).await?;
+        let keys = batch.keys.clone();
+        let tally = doer.converge(batch, pace).await?;
         retry::leave_quarantine(lease, &all_but(keys, &tally.set_aside)).await?;
         Ok(tally)
     }
@@ -46,7 +47,7 @@ impl Turn<'_> {
             return Ok(quarantine);
         }
         let began = Instant::now();
-        let tally = doer.converge(Batch { keys: keys.clone(), denied_before, repairs }, pace).await?;
+        let tally = doer.converge(Batch { keys: keys.clone(), denied_before, repairs, foresight: None }, pace).await?;
         effort.rows += tally.rows;
         self.pass(Point::RetriesDone).await?;
         let quarantine = quarantine || !tally.set_aside.is_empty();

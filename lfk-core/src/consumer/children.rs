@@ -7,7 +7,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use super::{Batch, Converge, Turn};
-use crate::clean::{Class, Cleaner, Pace, Shape, Tally, WideEnd, classify};
+use crate::clean::{Class, Cleaner, Foresight, Looker, Pace, Shape, Tally, WideEnd, classify};
 use crate::cursor::Lease;
 use crate::database::Database;
 use crate::declaration::{Declaration, Definition};
@@ -76,8 +76,13 @@ impl Definition for Loose {
 
 impl Children<'_> {
     fn cleaner<'b>(&'b self, pace: &'b mut Pace, denied_before: HashSet<Key>) -> Cleaner<'b> {
-        let Turn { away, limiter, stop, points, .. } = self.turn;
-        Cleaner { shape: &self.shape, permit: self.lease.into(), away, limiter, stop, pace, points, denied_before }
+        let Turn { limiter, stop, .. } = self.turn;
+        Cleaner { looker: self.looker(), limiter, stop, pace, denied_before, foresight: None }
+    }
+
+    fn looker(&self) -> Looker<'_> {
+        let Turn { away, points, .. } = self.turn;
+        Looker { shape: &self.shape, permit: self.lease.into(), away, points }
     }
 
     /// Gives the wide parents that have waited longest a share of the time.
@@ -126,7 +131,16 @@ impl Converge for Children<'_> {
     }
 
     fn converge<'b>(&'b self, batch: Batch, pace: &'b mut Pace) -> BoxFuture<'b, Result<Tally>> {
-        async move { self.cleaner(pace, batch.denied_before).converge(batch.keys).await }.boxed()
+        async move {
+            let mut cleaner = self.cleaner(pace, batch.denied_before);
+            cleaner.foresight = batch.foresight;
+            cleaner.converge(batch.keys).await
+        }
+        .boxed()
+    }
+
+    fn foresee<'b>(&'b self, keys: Vec<Key>) -> Option<BoxFuture<'b, Result<Foresight>>> {
+        Some(self.looker().foresee(keys).boxed())
     }
 
     fn sweep<'b>(&'b self, is_over: &'b (dyn Fn() -> bool + Send + Sync)) -> BoxFuture<'b, Result<(SweepEnd, u64)>> {

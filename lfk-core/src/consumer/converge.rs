@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
-use crate::clean::{Pace, Tally};
+use crate::clean::{Foresight, Pace, Tally};
 use crate::error::Result;
 use crate::key::Key;
 use crate::sweep::SweepEnd;
@@ -20,6 +20,8 @@ pub struct Batch {
     pub denied_before: HashSet<Key>,
     /// Those that a check found to differ.
     pub repairs: HashSet<Key>,
+    /// What was seen of them a moment ago, where it was looked ahead.
+    pub foresight: Option<Foresight>,
 }
 
 impl From<Vec<Key>> for Batch {
@@ -45,6 +47,11 @@ pub trait Converge: Send + Sync {
     /// What ends the batch: a database that is away, a missing right, a lost lease, a pause. What was committed until then
     /// stays, and the batch is repeated later.
     fn converge<'b>(&'b self, batch: Batch, pace: &'b mut Pace) -> BoxFuture<'b, Result<Tally>>;
+
+    /// Looks at the keys of a batch whose turn comes soon, for [`Batch::foresight`]; nothing where there is nothing to see ahead.
+    fn foresee<'b>(&'b self, _keys: Vec<Key>) -> Option<BoxFuture<'b, Result<Foresight>>> {
+        None
+    }
 
     /// Whether it looks at keys and does nothing about them: then markers are passed over, which another consumer of the
     /// definition sweeps, and no key leaves quarantine.

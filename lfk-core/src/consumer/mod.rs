@@ -9,21 +9,23 @@
 //! The cursor row in the parent's database is authoritative for what is done; this process keeps nothing that it could not
 //! lose. A crash at any point leaves the lease to run out and repeats at most what was done since the last advance.
 
+mod ahead;
 mod aside;
 mod children;
 mod converge;
+mod pages;
 
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use self::ahead::Ahead;
 pub(crate) use self::children::Loose;
 pub use self::converge::{Batch, Converge};
+use self::pages::Pages;
 use crate::clean::{Pace, Tally};
-use crate::cursor::{
-    self, Buffer, Claim, Lease, LogRow, LogSql, Move, Next, OutOfOrder, PageLimit, Position, Progress,
-};
+use crate::cursor::{self, Claim, Lease, LogSql, Move, Next, Position, Progress};
 use crate::database::{Database, Purpose};
 use crate::declaration::Definition;
 use crate::definition::State;
@@ -39,12 +41,6 @@ use crate::sweep::{self, SweepEnd};
 
 /// The cursor moves about once a second: each move leaves a dead row version behind, and a crash repeats a second of work.
 const ADVANCE_EVERY: Duration = Duration::from_secs(1);
-/// Log rows of the first page. A row holds up to a thousand keys, or one.
-const FIRST_PAGE_ROWS: i64 = 100;
-/// Log rows of a page at most: two of the largest batches, where each row holds one key.
-const MAX_PAGE_ROWS: i64 = 10_000;
-/// Keys that a page holds, but for the rest of its last row: a few batches, and little memory.
-const PAGE_KEYS: i64 = 20_000;
 /// The share of a turn that work beside the log gets while other keys wait, a wide parent for example: a fifth of the quantum.
 const SPARE_SHARE: Duration = Duration::from_millis(400);
 
@@ -240,23 +236,22 @@ impl Turn<'_> {
         began: Instant,
     ) -> Result<WindowEnd> {
         let state = found.state;
-        let mut buffer = Buffer::default();
+        let mut pages = Pages::new(lease, self.log_sql, doer.width());
+        let mut ahead = Ahead::default();
         let mut progress = Progress::default();
         let mut advanced = Instant::now();
-        let mut more_pages = true;
-        let mut page_rows = FIRST_PAGE_ROWS;
         let mut read_any = false;
         // The last row whose keys are all done, never merely handed out.
         let mut done = None;
         loop {
             // Where the network is slow, the way to the first batch may take longer than the whole turn: a turn that ended
             // before it would be followed by another one that does the same.
-            let is_over = self.is_over(began) && done.is_some() && !buffer.is_inside_a_row();
+            let is_over = self.is_over(began) && done.is_some() && !pages.is_inside_a_row();
             if self.stop.is_cancelled() || is_over {
                 self.advance(lease, done, &mut progress, advanced).await?;
                 return Ok(WindowEnd::Interrupted);
             }
-            match buffer.take(doer.batch(pace)) {
+            match pages.take(ahead.keys(doer.batch(pace))) {
                 Next::Keys(keys) => {
                     read_any = true;
                     let count = i64::try_from(keys.len()).unwrap_or(i64::MAX);
@@ -264,7 +259,10 @@ impl Turn<'_> {
                     if state == State::Observe {
                         progress.observed += count;
                     } else {
-                        let tally = match self.converge_logged(lease, doer, found, keys, pace).await {
+                        let tally = match self
+                            .converge_looking_ahead((lease, doer, found), keys, pace, &mut pages, &mut ahead)
+                            .await
+                        {
                             Ok(tally) => tally,
                             Err(error) => return self.keep_what_is_done(lease, done, progress, advanced, error).await,
                         };
@@ -273,12 +271,12 @@ impl Turn<'_> {
                     }
                     progress.keys += count;
                     effort.keys += handed_out;
-                    done = buffer.done_up_to();
+                    done = pages.done_up_to();
                     self.pass(Point::BatchDone).await?;
                 }
                 Next::Marker(_) | Next::Unknown if state == State::Observe => {
-                    buffer.skip_row();
-                    done = buffer.done_up_to();
+                    pages.skip_row();
+                    done = pages.done_up_to();
                 }
                 Next::Marker(marker) => {
                     self.advance(lease, done, &mut progress, advanced).await?;
@@ -291,22 +289,17 @@ impl Turn<'_> {
                         }
                         continue;
                     }
-                    buffer.skip_row();
-                    done = buffer.done_up_to();
+                    pages.skip_row();
+                    done = pages.done_up_to();
                     read_any = true;
                 }
                 Next::Unknown => {
                     self.advance(lease, done, &mut progress, advanced).await?;
                     return Err(self.unknown_payload());
                 }
-                Next::Empty if more_pages => {
-                    let after = buffer.last_read();
-                    let limit = PageLimit { rows: page_rows, keys: PAGE_KEYS };
-                    let page = cursor::read_page(lease, self.log_sql, after, limit, doer.width()).await?;
+                Next::Empty if pages.has_more() => {
+                    pages.read().await?;
                     self.pass(Point::PageRead).await?;
-                    more_pages = page.more;
-                    page_rows = next_page_rows(&page.rows);
-                    buffer.push_page(page.rows).map_err(|OutOfOrder| self.out_of_order())?;
                     if self.state(lease).await? != state {
                         self.advance(lease, done, &mut progress, advanced).await?;
                         return Ok(WindowEnd::Interrupted);
@@ -377,10 +370,6 @@ impl Turn<'_> {
         self.stop.is_cancelled() || began.elapsed() >= self.quantum
     }
 
-    fn out_of_order(&self) -> Error {
-        Error::new(ErrorKind::Sql, "the key log was read out of order").in_database(self.home.name())
-    }
-
     fn unknown_payload(&self) -> Error {
         let message = "the key log holds an entry that this version does not know; it is left in place";
         Error::new(ErrorKind::NotInstalled, message)
@@ -394,15 +383,6 @@ impl Turn<'_> {
 enum WindowEnd {
     Closed { read_any: bool },
     Interrupted,
-}
-
-/// Rows of the next page, from the keys that a row of this one holds on average. The server cuts a page in which they hold more,
-/// but only after it has read all of its rows.
-fn next_page_rows(page: &[LogRow]) -> i64 {
-    let keys: usize = page.iter().map(|row| row.entry.key_count()).sum();
-    let rows = i64::try_from(page.len()).unwrap_or(i64::MAX).max(1);
-    let keys = i64::try_from(keys).unwrap_or(i64::MAX).max(1);
-    (PAGE_KEYS.saturating_mul(rows) / keys).clamp(FIRST_PAGE_ROWS / 4, MAX_PAGE_ROWS)
 }
 
 impl Progress {

@@ -65,43 +65,75 @@ pub(crate) struct Buffer {
 pub(crate) struct OutOfOrder;
 
 impl Buffer {
-    /// Takes a page. SQL promises no order without a sort over every range, so the order is asserted here.
+    /// Takes a page. SQL promises no order without a sort over every range, so the order is asserted here, before any
+    /// row is taken.
     pub(crate) fn push_page(&mut self, page: Vec<LogRow>) -> Result<(), OutOfOrder> {
-        for row in page {
-            if self.last_read.is_some_and(|last| row.at <= last) {
+        let mut last_read = self.last_read;
+        for row in &page {
+            if last_read.replace(row.at).is_some_and(|last| row.at <= last) {
                 return Err(OutOfOrder);
             }
-            self.last_read = Some(row.at);
-            self.rows.push_back(row);
         }
+        self.last_read = last_read;
+        self.rows.extend(page);
         Ok(())
     }
 
     /// Hands out the next keys. Stops in front of anything that is not keys.
     pub(crate) fn take(&mut self, limit: usize) -> Next {
+        let keys = self.peek(limit);
+        self.pass(keys.len());
+        match self.rows.front() {
+            _ if !keys.is_empty() => Next::Keys(keys),
+            None => Next::Empty,
+            Some(front) if front.entry == Entry::Marker => Next::Marker(front.at),
+            Some(_) => Next::Unknown,
+        }
+    }
+
+    /// The keys that would be handed out next.
+    pub(crate) fn peek(&self, limit: usize) -> Vec<Key> {
         let mut keys = Vec::new();
-        while let Some(front) = self.rows.front() {
-            let Entry::Keys(all) = &front.entry else {
-                if !keys.is_empty() {
-                    break;
-                }
-                return if front.entry == Entry::Marker { Next::Marker(front.at) } else { Next::Unknown };
-            };
+        let mut taken = self.taken;
+        for row in &self.rows {
+            let Entry::Keys(all) = &row.entry else { break };
             let room = limit.max(1) - keys.len();
-            let part = &all[self.taken..all.len().min(self.taken + room)];
-            keys.extend_from_slice(part);
-            self.taken += part.len();
-            if self.taken < all.len() {
-                break;
-            }
-            self.behind = Some(front.at);
-            self.taken = 0;
-            self.rows.pop_front();
+            keys.extend(all.iter().skip(taken).take(room).cloned());
+            taken = 0;
             if keys.len() >= limit.max(1) {
                 break;
             }
         }
-        if keys.is_empty() { Next::Empty } else { Next::Keys(keys) }
+        keys
+    }
+
+    /// Passes over so many keys, and over rows that have none left.
+    fn pass(&mut self, mut keys: usize) {
+        while let Some(LogRow { at, entry: Entry::Keys(all) }) = self.rows.front() {
+            let left = all.len() - self.taken;
+            if keys < left {
+                self.taken += keys;
+                return;
+            }
+            keys -= left;
+            self.behind = Some(*at);
+            self.taken = 0;
+            self.rows.pop_front();
+        }
+    }
+
+    /// Whether a batch of so many keys would be full, or ends in front of something that is not keys.
+    pub(crate) fn fills(&self, batch: usize) -> bool {
+        // The keys of the front row that were handed out count as missing.
+        let mut missing = batch.max(1) + self.taken;
+        for row in &self.rows {
+            let Entry::Keys(keys) = &row.entry else { return true };
+            if keys.len() >= missing {
+                return true;
+            }
+            missing -= keys.len();
+        }
+        false
     }
 
     /// Passes over the front row, whatever it is.
@@ -147,6 +179,8 @@ mod tests {
         assert_eq!(buffer.take(3), Next::Keys(keys(1, 3)));
         assert_eq!(buffer.done_up_to(), None);
         assert!(buffer.is_inside_a_row());
+        assert_eq!(buffer.peek(3), keys(4, 6));
+        assert_eq!(buffer.peek(2), keys(4, 5));
         assert_eq!(buffer.take(3), Next::Keys(keys(4, 6)));
         assert!(!buffer.is_inside_a_row());
         assert_eq!(buffer.done_up_to(), Some(Position { xid: 5, id: 2 }));
@@ -166,10 +200,25 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_is_full_with_its_keys_or_with_a_marker_behind_them() {
+        let mut buffer = Buffer::default();
+        assert!(!buffer.fills(1));
+        buffer.push_page(vec![row(5, 1, Entry::Keys(keys(1, 5))), row(5, 2, Entry::Keys(keys(6, 6)))]).unwrap();
+        assert!(buffer.fills(6) && !buffer.fills(7));
+        buffer.take(3);
+        assert!(buffer.fills(3) && !buffer.fills(4));
+        buffer.push_page(vec![row(5, 3, Entry::Marker)]).unwrap();
+        assert!(buffer.fills(4));
+    }
+
+    #[test]
     fn a_page_out_of_order_is_noticed_within_and_between_pages() {
         let mut buffer = Buffer::default();
         buffer.push_page(vec![row(5, 2, Entry::Marker)]).unwrap();
         assert_eq!(buffer.push_page(vec![row(5, 2, Entry::Marker)]), Err(OutOfOrder));
+        let page = vec![row(6, 2, Entry::Keys(keys(1, 1))), row(6, 1, Entry::Marker)];
+        assert_eq!(buffer.push_page(page), Err(OutOfOrder));
+        assert_eq!(buffer.last_read(), Some(Position { xid: 5, id: 2 }));
     }
 
     #[test]

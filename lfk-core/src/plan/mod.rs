@@ -49,10 +49,12 @@ pub(crate) async fn plan(databases: &[Database], definitions: &[Arc<dyn Definiti
 pub(crate) async fn plan_one(databases: &[Database], definition: &LooseForeignKey) -> Result<PlannedDefinition> {
     let parent_columns: Vec<&Ident> = definition.parent.columns.iter().collect();
     let parent_database = database(databases, &definition.parent.database)?;
-    let parent = catalog::read(parent_database, &definition.parent, &parent_columns).await?;
     let child_database = database(databases, &definition.child.database)?;
     let child_columns = child_columns(definition);
-    let child = catalog::read(child_database, &definition.child, &child_columns).await?;
+    let (parent, child) = tokio::try_join!(
+        catalog::read(parent_database, &definition.parent, &parent_columns),
+        catalog::read(child_database, &definition.child, &child_columns),
+    )?;
     let unreadable = try_values(child_database, definition, &child).await?;
     Ok(judged(definition, &parent, &child, &unreadable))
 }

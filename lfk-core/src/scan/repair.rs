@@ -17,7 +17,7 @@ use super::hunt::{Hunt, Orphan};
 use super::report::{FailedKeys, Repair, RepairOptions, Scan, ScanEnd};
 use super::walk::Walker;
 use super::{Ground, guards, is_an_end, refused};
-use crate::clean::{Budget, Cleaner, Pace, Permit, Shape, Tally, WideEnd};
+use crate::clean::{Budget, Cleaner, Looker, Pace, Permit, Shape, Tally, WideEnd};
 use crate::context::Context;
 use crate::cursor::{Claim, Lease};
 use crate::database::Purpose;
@@ -277,11 +277,10 @@ impl Work<'_> {
         };
         let Some(limiter) = self.context.limiter(away.name()) else { return Ok(()) };
         let permit = Permit::to_repair(self.ground.home, &definition.name, lease, self.budget);
-        let points = &self.context.points;
+        let looker = Looker { shape, permit, away, points: &self.context.points };
         while began.elapsed() < QUANTUM && !self.is_over() {
-            let denied_before = HashSet::new();
-            let mut cleaner =
-                Cleaner { shape, permit, away, limiter, stop: self.stop, pace: &mut *pace, points, denied_before };
+            let (stop, denied_before) = (self.stop, HashSet::new());
+            let mut cleaner = Cleaner { looker, limiter, stop, pace: &mut *pace, denied_before, foresight: None };
             let mut tally = Tally::default();
             if keys.is_empty() {
                 let Some(key) = wide.front() else { return Ok(()) };

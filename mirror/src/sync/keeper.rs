@@ -52,7 +52,7 @@ impl Keeper<'_> {
     /// # Errors
     /// What ends the batch: a database that is away, what is missing for every row, a lost lease, a pause.
     pub(super) async fn converge(&self, batch: Batch) -> Result<Tally> {
-        let Batch { mut keys, repairs, denied_before } = batch;
+        let Batch { mut keys, repairs, denied_before, .. } = batch;
         sort_unique(&mut keys);
         let mut work = Work { pieces: vec![Piece::new(keys)], tally: Tally::default(), excused: false, denied_before };
         let mut ahead: Option<Seen> = None;
