@@ -23,6 +23,8 @@ pub struct Statements {
     pub list: String,
     /// Cleans rows of such a list. Binds also: the deadline, then the rows.
     pub listed: String,
+    /// Cleans rows in some pages. Binds also: the deadline, then the first and the last address.
+    pub within: String,
     /// Locks children, where both ends share a database. Binds also: the row limit.
     pub lock: String,
     /// The same for rows of a list. Binds also: the row limit, then the rows.
@@ -51,6 +53,7 @@ pub fn statements(
         capped: shape.clean(leaf, Form::Capped).as_str().to_owned(),
         list: shape.list(leaf).as_str().to_owned(),
         listed: shape.clean(leaf, Form::Listed).as_str().to_owned(),
+        within: shape.clean(leaf, Form::Within).as_str().to_owned(),
         lock: shape.lock(leaf, Form::Whole).as_str().to_owned(),
         lock_listed: shape.lock(leaf, Form::Listed).as_str().to_owned(),
         remaining: shape.remaining(leaf).as_str().to_owned(),

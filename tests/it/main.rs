@@ -109,6 +109,7 @@ mod stress_interleavings;
 mod stress_oracle;
 mod stress_ranges;
 mod stress_writers;
+mod stretch;
 mod sweep;
 mod sweep_coverage;
 mod sweep_faults;

@@ -10,6 +10,7 @@ mod permit;
 mod recheck;
 mod shape;
 mod statement;
+mod stretch;
 mod survey;
 mod wide;
 

@@ -41,7 +41,7 @@ pub struct Pace {
     /// The batch at work has few keys: that it is quick says nothing about a larger one.
     small: bool,
     cap: usize,
-    /// Rows of a wide parent's list for one statement.
+    /// Rows of a wide parent for one statement.
     slice: usize,
     /// Rows per key, as learned.
     fan_out: Option<f64>,
@@ -73,6 +73,11 @@ impl Pace {
 
     /// Rows of a list for the next statement.
     pub(crate) fn slice(&self) -> usize {
+        self.slice.min(MAX_SLICE)
+    }
+
+    /// About as many rows the pages may have that the next statement walks through.
+    pub(crate) fn stretch(&self) -> usize {
         self.slice
     }
 
@@ -94,8 +99,10 @@ impl Pace {
             Form::Capped if slow => self.cap = (self.cap / 2).max(1),
             // Only a statement that was full says that a larger one would be quick too.
             Form::Capped if quick && rows >= self.cap as u64 => self.cap = (self.cap + FIRST_CAP).min(MAX_CAP),
-            Form::Listed if slow => self.slice = (self.slice / 2).max(1),
-            Form::Listed if quick && rows >= self.slice as u64 => self.slice = (self.slice * 2).min(MAX_SLICE),
+            Form::Listed | Form::Within if slow => self.slice = (self.slice / 2).max(1),
+            // How many rows lie in some pages is not known before.
+            Form::Within if quick && rows >= self.slice as u64 / 2 => self.slice = (self.slice * 2).min(MAX_ROWS),
+            Form::Listed if quick && rows >= self.slice() as u64 => self.slice = (self.slice() * 2).min(MAX_SLICE),
             _ => {}
         }
     }

@@ -19,6 +19,8 @@ pub(crate) enum Form {
     Capped,
     /// Rows that were listed before, as far as they still refer to the key.
     Listed,
+    /// Children of the keys in some pages of the leaf; waits for locked rows. Not where parent and child share a database.
+    Within,
 }
 
 /// A definition as the SQL needs it.
@@ -93,7 +95,8 @@ impl Shape {
         ]))
     }
 
-    /// Binds: the key columns, the deadline, then the row limit (`Capped`) or the locked rows (same database).
+    /// Binds: the key columns, the deadline, then the row limit (`Capped`), the rows (`Listed`, and the locked ones in the same
+    /// database), or the first and the last address (`Within`).
     pub(crate) fn clean(&self, leaf: &TableName, form: Form) -> Sql {
         let deadline = self.parameter(1);
         let extra = self.parameter(2);
@@ -102,13 +105,23 @@ impl Shape {
             _ if self.same_database => fragment::THESE_ROWS.render(&[("rows", extra.into())]),
             Form::Listed => fragment::THESE_ROWS.render(&[("rows", extra.into())]),
             Form::Whole => fragment::ALL_ROWS.render(&[]),
+            Form::Within => fragment::PAGE_ROWS.render(&[
+                ("match", children.clone().into()),
+                ("first", extra.into()),
+                ("last", self.parameter(3).into()),
+            ]),
             Form::Capped => fragment::CAPPED.render(&[
                 ("leaf", leaf.into()),
                 ("match", children.clone().into()),
                 ("limit", extra.into()),
             ]),
         };
-        let matching = if self.same_database { and(vec![children, self.parent_absent()]) } else { children };
+        let matching = match form {
+            _ if self.same_database => and(vec![children, self.parent_absent()]),
+            // Inside the fragment, where no index is seen.
+            Form::Within => fragment::ALL_ROWS.render(&[]),
+            _ => children,
+        };
         let mut pieces: Vec<(&str, Piece)> = vec![
             ("leaf", leaf.into()),
             ("match", matching.into()),
@@ -139,10 +152,10 @@ impl Shape {
     pub(crate) fn lock(&self, leaf: &TableName, form: Form) -> Sql {
         let rows = match form {
             Form::Listed => fragment::THESE_ROWS.render(&[("rows", self.parameter(2).into())]),
-            Form::Whole | Form::Capped => fragment::ALL_ROWS.render(&[]),
+            Form::Whole | Form::Capped | Form::Within => fragment::ALL_ROWS.render(&[]),
         };
         let waiting = match form {
-            Form::Whole => fragment::WAIT,
+            Form::Whole | Form::Within => fragment::WAIT,
             Form::Capped | Form::Listed => fragment::SKIP_LOCKED,
         };
         statements::LOCK_CHILDREN.render(&[

@@ -8,6 +8,7 @@ use sqlx::postgres::PgRow;
 
 use super::converge::Cleaner;
 use super::shape::Form;
+use super::stretch::Stretch;
 use crate::database::{Purpose, Tx};
 use crate::error::Result;
 use crate::key::Key;
@@ -23,6 +24,8 @@ pub(super) enum Target<'a> {
     Capped(usize),
     /// These rows, as far as they still refer to the key.
     Listed(&'a [String]),
+    /// Every child of the keys in some pages.
+    Within(Stretch),
 }
 
 impl Target<'_> {
@@ -30,7 +33,7 @@ impl Target<'_> {
     fn at_most(self, rows: Option<usize>) -> Self {
         match (self, rows) {
             (target, None) => target,
-            (Self::Whole, Some(rows)) => Self::Capped(rows),
+            (Self::Whole | Self::Within(_), Some(rows)) => Self::Capped(rows),
             (Self::Capped(cap), Some(rows)) => Self::Capped(cap.min(rows)),
             (Self::Listed(all), Some(rows)) => Self::Listed(all.get(..rows).unwrap_or(all)),
         }
@@ -41,6 +44,7 @@ impl Target<'_> {
             Self::Whole => Form::Whole,
             Self::Capped(_) => Form::Capped,
             Self::Listed(_) => Form::Listed,
+            Self::Within(_) => Form::Within,
         }
     }
 
@@ -96,6 +100,10 @@ impl Cleaner<'_> {
             Target::Whole => query,
             Target::Capped(_) => query.bind(target.cap()),
             Target::Listed(rows) => query.bind(rows),
+            Target::Within(stretch) => {
+                let (first, last) = stretch.ends();
+                query.bind(first).bind(last)
+            }
         };
         let rows = self.giving_way(ours, query.execute(tx.conn())).await?.rows_affected();
         // Under the statement's own lock on the leaf, so that nothing changes between this and the commit.

@@ -34,6 +34,12 @@ pub fn judge_leaf(leaf: &TableName, columns: &[Ident]) -> Sql {
     ])
 }
 
+/// How many pages a leaf has.
+#[must_use]
+pub fn count_pages(leaf: &TableName) -> Sql {
+    Template(include_str!("../../clean/count_pages.sql")).render(&[("leaf_name", Piece::literal(leaf.to_string()))])
+}
+
 /// How columns of a table compare, as an expression.
 #[must_use]
 pub fn column_kinds_of(table: &TableName, columns: &[Ident]) -> Sql {
@@ -101,6 +107,8 @@ pub mod fragment {
     pub const MAY_SWALLOW: Template = Template(include_str!("../../clean/may_swallow.sql"));
     /// At most so many rows, none that is locked.
     pub const CAPPED: Template = Template(include_str!("../../clean/capped.sql"));
+    /// Rows in some pages.
+    pub const PAGE_ROWS: Template = Template(include_str!("../../clean/page_rows.sql"));
     /// The rows locked before.
     pub const THESE_ROWS: Template = Template(include_str!("../../clean/these_rows.sql"));
     /// A name as a value.

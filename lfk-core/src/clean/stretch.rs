@@ -1,0 +1,127 @@
+//! Children of a wide parent that lie close together: cleaned stretch by stretch, each some pages of the leaf.
+//!
+//! Where many rows of a page are of the one key, to read the page costs less than to go to each of its rows. Nothing but the way is
+//! chosen here: each statement repeats the key, and what lies elsewhere by now is found by the next list (`wide.rs`). How far the walk
+//! is lives in memory only.
+
+use lfk_sql::{TableName, statements};
+
+use super::converge::{Cleaner, Tally};
+use super::statement::Target;
+use super::wide::Spent;
+use crate::database::Purpose;
+use crate::error::Result;
+use crate::key::Key;
+
+/// Rows of the key in a page, from which on pages are read: a page costs about as much as six rows that are
+/// listed and then looked for by their addresses.
+const DENSE: u64 = 6;
+/// And below which rows are listed again.
+const SPARSE: u64 = 4;
+
+/// How rows of a list lie in their leaf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Lie {
+    pub(super) first_page: u32,
+    pub(super) last_page: u32,
+    pub(super) rows: u64,
+}
+
+impl Lie {
+    fn pages(self) -> u64 {
+        u64::from(self.last_page - self.first_page) + 1
+    }
+
+    /// Whether reading pages pays.
+    pub(super) fn is_dense(self) -> bool {
+        self.rows >= self.pages() * DENSE
+    }
+}
+
+/// A piece of the way through a leaf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stretch {
+    first: u32,
+    last: u32,
+}
+
+impl Stretch {
+    /// Pages from `first` on in which about so many rows lie, where `lie` is typical. A page at least.
+    fn of(first: u32, rows: usize, lie: Lie) -> Self {
+        let rows = u64::try_from(rows).unwrap_or(u64::MAX);
+        let pages = rows.saturating_mul(lie.pages()) / lie.rows.max(1);
+        let pages = u32::try_from(pages.max(1)).unwrap_or(u32::MAX);
+        Self { first, last: first.saturating_add(pages - 1) }
+    }
+
+    /// The ends of the stretch, as the server writes addresses.
+    pub(super) fn ends(self) -> (String, String) {
+        (format!("({},0)", self.first), format!("({},65535)", self.last))
+    }
+
+    fn lie(self, rows: u64) -> Lie {
+        Lie { first_page: self.first, last_page: self.last, rows }
+    }
+}
+
+impl Cleaner<'_> {
+    /// Walks from where the listed rows begin to the end of the leaf, as long as rows of the key lie close together.
+    pub(super) async fn clean_stretches(
+        &mut self,
+        leaf: &TableName,
+        keys: &[Key],
+        mut lie: Lie,
+        spent: &mut Spent,
+        tally: &mut Tally,
+    ) -> Result<Option<()>> {
+        let columns = Key::by_column(keys, self.looker.shape.width());
+        let pages = self.count_pages(leaf).await?;
+        let mut next = lie.first_page;
+        while i64::from(next) < pages && !spent.is_over() {
+            let stretch = Stretch::of(next, self.pace.stretch(), lie);
+            let target = Target::Within(stretch);
+            let Some(rows) = self.clean_part(leaf, keys, &columns, target, spent, tally).await? else {
+                return Ok(None);
+            };
+            let seen = stretch.lie(rows);
+            if rows < seen.pages() * SPARSE {
+                break;
+            }
+            lie = seen;
+            next = stretch.last.saturating_add(1);
+        }
+        Ok(Some(()))
+    }
+
+    async fn count_pages(&self, leaf: &TableName) -> Result<i64> {
+        let away = self.looker.away;
+        let mut tx = away.begin(Purpose::Recheck).await?;
+        let query = tx.query_scalar(statements::count_pages(leaf).into_sql_str());
+        let pages = query.fetch_one(tx.conn()).await.map_err(|e| away.error(e))?;
+        tx.commit().await?;
+        Ok(pages)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stretch_has_as_many_pages_as_its_rows_take() {
+        let lie = Lie { first_page: 10, last_page: 19, rows: 200 };
+        assert!(lie.is_dense());
+        let stretch = Stretch::of(20, 1000, lie);
+        assert_eq!(stretch, Stretch { first: 20, last: 69 });
+        assert_eq!(stretch.ends(), ("(20,0)".to_owned(), "(69,65535)".to_owned()));
+        assert_eq!(Stretch::of(20, 1, lie), Stretch { first: 20, last: 20 });
+        assert_eq!(Stretch::of(u32::MAX - 1, 1000, lie).last, u32::MAX);
+        assert_eq!(stretch.lie(999).pages(), 50);
+    }
+
+    #[test]
+    fn rows_far_apart_are_not_dense() {
+        assert!(!Lie { first_page: 0, last_page: 99, rows: 599 }.is_dense());
+        assert!(Lie { first_page: 0, last_page: 99, rows: 600 }.is_dense());
+    }
+}
