@@ -27,6 +27,7 @@ mod check_stress_load;
 mod check_support;
 mod check_traps;
 mod clean_actions;
+mod clean_ahead;
 mod clean_chains;
 mod clean_keys;
 mod clean_refused;
