@@ -9,9 +9,9 @@ use crate::key::Key;
 
 /// Log rows of the first page. A row holds up to a thousand keys, or one.
 const FIRST_PAGE_ROWS: i64 = 100;
-/// Log rows of a page at most: two of the largest batches, where each row holds one key.
+/// Log rows of a page at most: the largest batch of a loose foreign key, where each row holds one key.
 const MAX_PAGE_ROWS: i64 = 10_000;
-/// Keys that a page holds, but for the rest of its last row: a few batches, and little memory.
+/// Keys that a page holds, but for the rest of its last row: two of those batches, and little memory.
 const PAGE_KEYS: i64 = 20_000;
 
 /// Reads one window for the holder of the lease.
