@@ -221,7 +221,7 @@ fn another(definition: &Declaration, home: &Database) -> Error {
         "database \"{database}\": what is installed as {name} is another definition than the configured one"
     ))
     .for_definition(name)
-    .with_hint("run `lfk install`, or start the daemon with the configuration that was installed")
+    .with_hint("run `lfk install` with the newer configuration, or start the daemon with the one that was installed")
 }
 
 /// The log is of the table that had the name, and every question would go to the one that has it now.

@@ -118,3 +118,4 @@ mod sweep_keys;
 mod tls;
 mod trailing;
 mod wide;
+mod wide_errors;

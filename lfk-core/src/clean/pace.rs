@@ -28,6 +28,12 @@ const MAX_CAP: usize = 10_000;
 const MAX_SLICE: usize = 25_000;
 /// Rows that the capped form, and a slice of a list, take to begin with.
 const FIRST_CAP: usize = 2_000;
+/// Rows of a list at first. It also shows how the others lie.
+const FIRST_LIST: usize = 25_000;
+/// Rows of a list at most: two megabytes, and one walk over the emptied front of the index for many slices.
+const MAX_LIST: usize = 250_000;
+/// Rows of a list at least.
+const MIN_LIST: usize = 1_000;
 /// A weight of a fifth for the newest batch: a few batches decide, one does not.
 const NEWEST: f64 = 0.2;
 
@@ -43,13 +49,24 @@ pub struct Pace {
     cap: usize,
     /// Rows of a wide parent for one statement.
     slice: usize,
+    /// Rows of a wide parent that are listed at once.
+    list: usize,
     /// Rows per key, as learned.
     fan_out: Option<f64>,
 }
 
 impl Pace {
     pub(crate) fn new(target: Duration) -> Self {
-        Self { target, keys: FIRST_KEYS, near: false, small: false, cap: FIRST_CAP, slice: FIRST_CAP, fan_out: None }
+        Self {
+            target,
+            keys: FIRST_KEYS,
+            near: false,
+            small: false,
+            cap: FIRST_CAP,
+            slice: FIRST_CAP,
+            list: FIRST_LIST,
+            fan_out: None,
+        }
     }
 
     /// Keys for the next batch.
@@ -74,6 +91,20 @@ impl Pace {
     /// Rows of a list for the next statement.
     pub(crate) fn slice(&self) -> usize {
         self.slice.min(MAX_SLICE)
+    }
+
+    /// Rows of a wide parent to list.
+    pub(crate) fn list(&self) -> i64 {
+        i64::try_from(self.list).unwrap_or(i64::MAX)
+    }
+
+    /// A list was read. It changes nothing and locks nothing, so it may take a few times as long as a statement that does.
+    pub(crate) fn listed(&mut self, elapsed: Duration) {
+        if elapsed > self.target * 10 {
+            self.list = (self.list / 2).max(MIN_LIST);
+        } else if elapsed < self.target * 3 {
+            self.list = (self.list * 2).min(MAX_LIST);
+        }
     }
 
     /// About as many rows the pages may have that the next statement walks through.
@@ -126,6 +157,15 @@ impl Pace {
         self.shrink();
         self.cap = (self.cap / 2).max(1);
         self.slice = (self.slice / 2).max(1);
+    }
+
+    /// A statement for a wide parent ran into its timeout, whichever it was. Answers whether the next ones are smaller.
+    pub(crate) fn wide_timed_out(&mut self) -> bool {
+        let before = (self.cap, self.slice, self.list);
+        self.cap = (self.cap / 2).max(1);
+        self.slice = (self.slice / 2).max(1);
+        self.list = (self.list / 2).max(MIN_LIST);
+        (self.cap, self.slice, self.list) != before
     }
 
     fn shrink(&mut self) {
@@ -217,6 +257,20 @@ mod tests {
         pace.begins(FIRST_KEYS);
         pace.took(Form::Whole, 3, Duration::from_millis(1));
         assert_eq!(pace.keys(), 2 * FIRST_KEYS);
+    }
+
+    #[test]
+    fn what_timed_out_for_a_wide_parent_becomes_smaller_to_the_end() {
+        let mut pace = Pace::new(TARGET);
+        pace.listed(TARGET);
+        let mut before = (pace.cap(), pace.slice(), pace.list());
+        assert_eq!(before.2, 50_000);
+        while pace.wide_timed_out() {
+            let now = (pace.cap(), pace.slice(), pace.list());
+            assert!(now.0 <= before.0 && now.1 <= before.1 && now.2 <= before.2 && now != before);
+            before = now;
+        }
+        assert_eq!(before, (1, 1, 1_000));
     }
 
     #[test]

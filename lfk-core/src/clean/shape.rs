@@ -70,7 +70,7 @@ impl Shape {
         self.key_types.len()
     }
 
-    /// Binds: the key columns. Answers `(ord, present, kinds)`.
+    /// Binds: the key columns. Answers `(present, absent, kinds)`, the first two by their places.
     pub(crate) fn recheck(&self) -> Sql {
         let matches = (1..).zip(&self.parent_columns).map(|(n, column)| {
             fragment::MATCH_PARENT.render(&[("column", column.into()), ("name", key_name(n).into())])

@@ -16,8 +16,11 @@ use crate::key::Key;
 /// Rows of the key in a page, from which on pages are read: a page costs about as much as six rows that are
 /// listed and then looked for by their addresses.
 const DENSE: u64 = 6;
-/// And below which rows are listed again.
+/// And below which rows are taken by their addresses again.
 const SPARSE: u64 = 4;
+/// Pages of a stretch at most, 16 MB: so many that a look at each pays, and so few that a statement does not become long where all of
+/// their rows suddenly are of the key.
+const MAX_PAGES: u64 = 2_000;
 
 /// How rows of a list lie in their leaf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +53,7 @@ impl Stretch {
     fn of(first: u32, rows: usize, lie: Lie) -> Self {
         let rows = u64::try_from(rows).unwrap_or(u64::MAX);
         let pages = rows.saturating_mul(lie.pages()) / lie.rows.max(1);
-        let pages = u32::try_from(pages.max(1)).unwrap_or(u32::MAX);
+        let pages = u32::try_from(pages.clamp(1, MAX_PAGES)).unwrap_or(u32::MAX);
         Self { first, last: first.saturating_add(pages - 1) }
     }
 
@@ -65,7 +68,8 @@ impl Stretch {
 }
 
 impl Cleaner<'_> {
-    /// Walks from where the listed rows begin to the end of the leaf, as long as rows of the key lie close together.
+    /// Walks from where the listed rows begin to the end of the leaf, as long as rows of the key lie close together. Answers the page
+    /// behind the walk, or `None` when the parent is back.
     pub(super) async fn clean_stretches(
         &mut self,
         leaf: &TableName,
@@ -73,7 +77,7 @@ impl Cleaner<'_> {
         mut lie: Lie,
         spent: &mut Spent,
         tally: &mut Tally,
-    ) -> Result<Option<()>> {
+    ) -> Result<Option<u32>> {
         let columns = Key::by_column(keys, self.looker.shape.width());
         let pages = self.count_pages(leaf).await?;
         let mut next = lie.first_page;
@@ -83,14 +87,13 @@ impl Cleaner<'_> {
             let Some(rows) = self.clean_part(leaf, keys, &columns, target, spent, tally).await? else {
                 return Ok(None);
             };
-            let seen = stretch.lie(rows);
-            if rows < seen.pages() * SPARSE {
+            next = stretch.last.saturating_add(1);
+            lie = stretch.lie(rows);
+            if rows < lie.pages() * SPARSE {
                 break;
             }
-            lie = seen;
-            next = stretch.last.saturating_add(1);
         }
-        Ok(Some(()))
+        Ok(Some(next))
     }
 
     async fn count_pages(&self, leaf: &TableName) -> Result<i64> {
@@ -116,6 +119,7 @@ mod tests {
         assert_eq!(stretch.ends(), ("(20,0)".to_owned(), "(69,65535)".to_owned()));
         assert_eq!(Stretch::of(20, 1, lie), Stretch { first: 20, last: 20 });
         assert_eq!(Stretch::of(u32::MAX - 1, 1000, lie).last, u32::MAX);
+        assert_eq!(Stretch::of(0, 1_000_000, lie).last, 1999);
         assert_eq!(stretch.lie(999).pages(), 50);
     }
 

@@ -1,6 +1,6 @@
 //! Very wide parents: millions of children, cleaned beside the others in a bounded share of the time.
 //!
-//! Their rows are listed tens of thousands at a time and cleaned slice by slice (or, where they lie close together, page by page:
+//! Their rows are listed, many slices at a time, and cleaned slice by slice (or, where they lie close together, page by page:
 //! `stretch.rs`), because a LIMIT in every slice would walk
 //! again over the index entries that the slices before have emptied, and become slower with each. The list lives in memory
 //! only: what is done is gone from the table, so a crash, or a row that has moved, is met by the next list. The parent is
@@ -13,17 +13,15 @@ use std::time::{Duration, Instant};
 use lfk_sql::TableName;
 
 use super::batch::Piece;
+use super::class::{Class, classify};
 use super::converge::{Cleaner, Tally};
 use super::shape::Form;
 use super::statement::Target;
 use super::stretch::Lie;
 use crate::error::Result;
 use crate::key::Key;
+use crate::retry::Reason;
 
-/// Rows listed at a time: two megabytes, and one walk over the emptied front of the index for many slices.
-const LIST_ROWS: i64 = 250_000;
-/// Rows listed at first, which show how the others lie.
-const FIRST_LIST_ROWS: i64 = 25_000;
 /// Bytes of an address.
 const ADDRESS: usize = 6;
 
@@ -78,6 +76,13 @@ impl List {
         pages().is_sorted().then_some(Lie { first_page, last_page, rows })
     }
 
+    /// Leaves out the rows of the pages before this one.
+    fn skip_to(&mut self, page: u32) {
+        let rows = self.0.make_contiguous().chunks_exact(ADDRESS);
+        let before = rows.take_while(|row| Self::address(row).is_some_and(|(at, _)| at < page)).count();
+        self.0.drain(..before * ADDRESS);
+    }
+
     /// The next rows, as text.
     fn take(&mut self, rows: usize) -> Vec<String> {
         let bytes = rows.saturating_mul(ADDRESS).min(self.0.len());
@@ -88,60 +93,90 @@ impl List {
 }
 
 impl Cleaner<'_> {
-    /// Cleans children of one wide parent for `budget`, or until none is left.
+    /// Cleans children of one wide parent for `budget`, or until none is left, or until the key turns out to be no matter for this
+    /// way: it is set aside then with the reason.
     ///
     /// # Errors
-    /// As converging; the rows that were done stay done and are counted in `tally`.
+    /// What ends a batch: a database that is away, a missing right, a lost lease, a pause. The rows that were done stay done and are
+    /// counted in `tally`.
     pub(crate) async fn clean_wide(&mut self, key: &Key, budget: Duration, tally: &mut Tally) -> Result<WideEnd> {
         let mut spent = Spent { until: Instant::now() + budget, rows: 0, any: false };
         let keys = std::slice::from_ref(key);
-        let mut list_rows = FIRST_LIST_ROWS;
+        let mut around_locks = false;
         while Instant::now() < spent.until {
-            (spent.rows, spent.any) = (0, false);
-            if self.clean_listed(keys, list_rows, &mut spent, tally).await?.is_none() {
-                return Ok(WideEnd::Done);
-            }
-            list_rows = LIST_ROWS;
-            if spent.rows == 0 {
-                let attempt = self
-                    .attempt(&Piece::new(keys.to_vec(), Form::Capped, self.pace.cap().min(self.limiter.most_rows())))
-                    .await?;
-                tally.rows += attempt.rows;
-                tally.resurrected += attempt.resurrected;
-                // What is stuck is locked or kept by a trigger: converging it as an ordinary key says which.
-                if attempt.more.is_empty() && attempt.stuck.is_empty() {
-                    return Ok(WideEnd::Done);
+            let round = if around_locks {
+                self.clean_capped(keys, tally).await
+            } else {
+                self.clean_round(keys, &mut spent, tally).await
+            };
+            let error = match round {
+                Ok(Some(end)) => return Ok(end),
+                Ok(None) => continue,
+                Err(error) => error,
+            };
+            let reason = match classify(&error) {
+                Class::Stop | Class::Hold | Class::Block => return Err(error),
+                // Smaller now, be it because of the rows or because somebody waited for them.
+                Class::Slow if self.pace.wide_timed_out() => continue,
+                Class::Slow => Reason::TimedOut,
+                // What is locked is left alone first.
+                Class::Locked | Class::Contended if !around_locks => {
+                    around_locks = true;
+                    continue;
                 }
-                if attempt.more.is_empty() {
-                    let rest = self.converge(keys.to_vec()).await?;
-                    tally.rows += rest.rows;
-                    tally.set_aside.extend(rest.set_aside);
-                    return Ok(WideEnd::Done);
-                }
-            }
+                Class::Locked => Reason::Locked,
+                Class::Contended => Reason::Contended,
+                Class::Poison => Reason::Poisoned,
+            };
+            tally.set_aside(vec![key.clone()], reason, &error);
+            return Ok(WideEnd::Done);
         }
         Ok(WideEnd::More)
     }
 
+    /// One list of each leaf; when nothing is in them any more, the proof of it.
+    async fn clean_round(&mut self, keys: &[Key], spent: &mut Spent, tally: &mut Tally) -> Result<Option<WideEnd>> {
+        (spent.rows, spent.any) = (0, false);
+        if self.clean_listed(keys, spent, tally).await?.is_none() {
+            return Ok(Some(WideEnd::Done));
+        }
+        if spent.rows > 0 { Ok(None) } else { self.clean_capped(keys, tally).await }
+    }
+
+    /// Some rows that nobody has locked. Answers how it ended when no more can be had so.
+    async fn clean_capped(&mut self, keys: &[Key], tally: &mut Tally) -> Result<Option<WideEnd>> {
+        let cap = self.pace.cap().min(self.limiter.most_rows());
+        let attempt = self.attempt(&Piece::new(keys.to_vec(), Form::Capped, cap)).await?;
+        tally.rows += attempt.rows;
+        tally.resurrected += attempt.resurrected;
+        if !attempt.more.is_empty() {
+            return Ok(None);
+        }
+        if !attempt.stuck.is_empty() {
+            // It is locked or kept by a trigger: converging it as an ordinary key says which.
+            let rest = self.converge(keys.to_vec()).await?;
+            tally.rows += rest.rows;
+            tally.set_aside.extend(rest.set_aside);
+        }
+        Ok(Some(WideEnd::Done))
+    }
+
     /// One list of each leaf, slice by slice; or all of a leaf whose rows lie close together. `None`: the parent is back.
-    async fn clean_listed(
-        &mut self,
-        keys: &[Key],
-        list_rows: i64,
-        spent: &mut Spent,
-        tally: &mut Tally,
-    ) -> Result<Option<()>> {
+    async fn clean_listed(&mut self, keys: &[Key], spent: &mut Spent, tally: &mut Tally) -> Result<Option<()>> {
         let columns = Key::by_column(keys, self.looker.shape.width());
         // Only rows that are named can be counted, or locked, before.
         let counted = self.limiter.most_rows() < usize::MAX || self.looker.permit.most_rows()?.is_some();
         let by_address = self.looker.shape.same_database || counted;
         for leaf in &self.looker.read_deadline().await?.leaves {
-            let mut left = List(self.list(leaf, &columns, list_rows).await?.into());
+            if spent.is_over() {
+                break;
+            }
+            let began = Instant::now();
+            let mut left = List(self.list(leaf, &columns, self.pace.list()).await?.into());
+            self.pace.listed(began.elapsed());
             if let Some(lie) = left.lie().filter(|lie| lie.is_dense() && !by_address) {
-                if self.clean_stretches(leaf, keys, lie, spent, tally).await?.is_none() {
-                    return Ok(None);
-                }
-                continue;
+                let Some(next) = self.clean_stretches(leaf, keys, lie, spent, tally).await? else { return Ok(None) };
+                left.skip_to(next);
             }
             while !left.is_empty() && !spent.is_over() {
                 let slice = left.take(self.pace.slice().min(self.limiter.most_rows()));
@@ -198,6 +233,10 @@ mod tests {
         let row = |page: u8, place: u8| [0, 0, 0, page, 0, place];
         let mut list = List([row(3, 1), row(3, 7), row(9, 1)].concat().into());
         assert_eq!(list.lie(), Some(Lie { first_page: 3, last_page: 9, rows: 3 }));
+        list.skip_to(3);
+        assert_eq!(list.0.len(), 3 * ADDRESS);
+        list.skip_to(9);
+        assert_eq!(list.take(2), ["(9,1)"]);
         assert_eq!(List([row(3, 1), row(2, 7)].concat().into()).lie(), None);
         assert_eq!(List(VecDeque::new()).lie(), None);
     }

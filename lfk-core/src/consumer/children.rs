@@ -7,7 +7,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use super::{Batch, Converge, Turn};
-use crate::clean::{Class, Cleaner, Foresight, Looker, Pace, Shape, Tally, WideEnd, classify};
+use crate::clean::{Cleaner, Foresight, Looker, Pace, Shape, Tally, WideEnd};
 use crate::cursor::Lease;
 use crate::database::Database;
 use crate::declaration::{Declaration, Definition};
@@ -104,17 +104,7 @@ impl Children<'_> {
         let began = Instant::now();
         let mut tally = Tally::default();
         let mut cleaner = self.cleaner(pace, HashSet::new());
-        let end = match cleaner.clean_wide(&key, share, &mut tally).await {
-            Ok(end) => end,
-            Err(error) => match classify(&error) {
-                Class::Stop | Class::Hold | Class::Block => return Err(error),
-                // An ordinary key again: converging it finds out what is the matter with it.
-                _ => {
-                    tally.set_aside.push(SetAside::new(key.clone(), Reason::TimedOut, Some(&error)));
-                    WideEnd::Done
-                }
-            },
-        };
+        let end = cleaner.clean_wide(&key, share, &mut tally).await?;
         let rows = tally.rows;
         if end == WideEnd::More && tally.set_aside.is_empty() {
             tally.set_aside.push(SetAside::new(key.clone(), Reason::Wide, None));

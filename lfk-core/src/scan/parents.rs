@@ -2,7 +2,7 @@
 //! where they lie densely enough; else each key is looked for.
 //!
 //! The parents' table on the primary is authoritative, and is read after the children. What is not found here is a suspect and no
-//! more: the second look, which decides, always asks for each key.
+//! more: the second look, which decides, has an answer for each key.
 
 use lfk_sql::statements;
 use sqlx::Row as _;
