@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use lfk_core::sabotage::{Hook, Point, Verdict};
-use lfk_core::{Database, Engine, Limits};
+use lfk_core::{Database, Drained, Engine, Limits};
 use lfk_mirror::{Mirror, Mirrors as _};
 use lfk_tests::Pair;
 use lfk_tests::scenario::{PATIENCE, drain};
@@ -98,7 +98,7 @@ async fn l09_a_page_of_a_fill_that_timed_out_is_followed_by_a_smaller_one() -> R
 const NOTED: &str = "
     CREATE TABLE copies (id bigint PRIMARY KEY, body text);
     CREATE TABLE noted (id bigint);
-    CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.noted VALUES (NEW.id); RETURN NULL; END $$;
+    CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN INSERT INTO public.noted VALUES (NEW.id); RETURN NULL; END $$;
     CREATE TRIGGER note AFTER INSERT ON copies FOR EACH ROW EXECUTE FUNCTION note();";
 
 #[tokio::test]
@@ -113,14 +113,15 @@ async fn m05_a_row_that_is_gone_before_the_limits_let_it_be_written_is_not_writt
         let engine = activated(databases.mirrors([mirror]).hook(steps.clone()).build()?).await?;
         // A page of 500 keys, and the rest.
         pair.main.execute("INSERT INTO papers SELECT n, 'b' || n FROM generate_series(1, 600) n").await?;
-        let drained = Task::spawn(async move { engine.run_until_drained(Some(PATIENCE)).await });
+        let drained = Task::spawn(async move { (engine.run_until_drained(Some(PATIENCE)).await, engine) });
         steps.has_stood_at(1).await?;
         steps.go_on();
         // The worker comes here once more while the first page is written, or behind it.
         steps.has_stood_at(2).await?;
         pair.main.execute("DELETE FROM papers WHERE id > 500").await?;
         steps.go_on();
-        drained.end().await??;
+        let (end, engine) = drained.end().await?;
+        ensure!(end? == Drained::Drained, "{:?}", engine.status().await?.mirrors);
         same(&pair).await?;
         let noted = rows(&pair.ci, "SELECT count(*) || ' ' || max(id) FROM noted").await?;
         assert_eq!(noted, ["500 500"], "rows were written that had long been gone, with {limits:?}");
