@@ -131,13 +131,22 @@ where
 pub(crate) struct Steps {
     left: Mutex<VecDeque<Point>>,
     at: watch::Sender<Option<Point>>,
+    stood: watch::Sender<usize>,
     go: Semaphore,
 }
 
 impl Steps {
     pub(crate) fn through(points: &[Point]) -> Arc<Self> {
         let left = Mutex::new(points.iter().copied().collect());
-        Arc::new(Self { left, at: watch::Sender::new(None), go: Semaphore::new(0) })
+        Arc::new(Self { left, at: watch::Sender::new(None), stood: watch::Sender::new(0), go: Semaphore::new(0) })
+    }
+
+    /// Waits until a worker stands, or has stood, at so many of the points.
+    pub(crate) async fn has_stood_at(&self, points: usize) -> Result<()> {
+        let mut stood = self.stood.subscribe();
+        let waited = tokio::time::timeout(SOON, stood.wait_for(|stood| *stood >= points)).await;
+        waited.with_context(|| format!("no worker came to the point number {points}"))??;
+        Ok(())
     }
 
     pub(crate) async fn stands_at(&self, point: Point) -> Result<()> {
@@ -159,6 +168,7 @@ impl Hook for Steps {
         Box::pin(async move {
             if stops {
                 self.at.send_replace(Some(point));
+                self.stood.send_modify(|stood| *stood += 1);
                 if let Ok(permit) = self.go.acquire().await {
                     permit.forget();
                 }

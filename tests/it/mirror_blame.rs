@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use lfk_core::sabotage::Point;
 use lfk_core::{Drained, Engine, SetAsideFilter};
 use lfk_mirror::{Mirror, Mirrors as _};
 use lfk_tests::scenario::PATIENCE;
 use lfk_tests::{Pair, eventually};
 
+use crate::fault_hook::At;
 use crate::mirror_support::{NAME, activated, builder, rows};
 
 /// Raises what is asked for where the owner is 66.
@@ -123,6 +125,30 @@ async fn l08_a_missing_column_blocks_the_mirror_and_says_what_to_do() -> Result<
     assert!(note.contains("42703") && note.contains("lfk plan"), "{note}");
     let note = broken("SELECT 1", "ALTER TABLE copies RENAME COLUMN owner TO possessor").await?;
     assert!(note.contains("has no column") && note.contains('('), "{note}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn l08_what_goes_missing_in_the_middle_of_a_batch_is_no_row_s_fault() -> Result<()> {
+    let trigger =
+        "CREATE FUNCTION peek() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE insufficient_privilege; END $$;
+        CREATE TRIGGER peek BEFORE INSERT ON copies FOR EACH ROW EXECUTE FUNCTION peek()";
+    for (ci, says) in [("ALTER TABLE copies RENAME COLUMN owner TO possessor", "42703"), (trigger, "42501")] {
+        // One batch, the first 500 keys of which are written before it happens.
+        let items = "CREATE TABLE items (id bigint PRIMARY KEY, owner integer)";
+        let pair = Pair::with_schema(items, COPIES).await?;
+        let target = pair.ci.clone();
+        let breaks = At::the(Point::TargetWritten, 1, move || {
+            let target = target.clone();
+            async move { target.execute(ci).await.map(|_| ()) }
+        });
+        let mirrors = [self::items("owner + 0")?];
+        let engine = activated(builder(&pair)?.quarantine_after(1).mirrors(mirrors).hook(breaks).build()?).await?;
+        pair.main.execute("INSERT INTO items SELECT n, 0 FROM generate_series(1, 700) n").await?;
+        let note = blocked(&engine).await?;
+        assert!(note.contains(says), "{note}");
+        assert_eq!(rows(&pair.ci, "SELECT count(*)::text FROM copies").await?, ["500"]);
+    }
     Ok(())
 }
 

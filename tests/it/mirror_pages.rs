@@ -1,15 +1,15 @@
-//! M1 and L9: how much of a mirror goes at once.
+//! M1, M5 and L9: how much of a mirror goes at once, and how long after it was read.
 
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
-use lfk_core::Engine;
 use lfk_core::sabotage::{Hook, Point, Verdict};
+use lfk_core::{Database, Drained, Engine, Limits};
 use lfk_mirror::{Mirror, Mirrors as _};
 use lfk_tests::Pair;
-use lfk_tests::scenario::drain;
+use lfk_tests::scenario::{PATIENCE, drain};
 
-use crate::fault_hook::Passings;
+use crate::fault_hook::{Passings, Steps, Task};
 use crate::mirror_support::{NAME, activated, builder, fill, rows};
 
 /// Counts what is passed.
@@ -91,5 +91,40 @@ async fn l09_a_page_of_a_fill_that_timed_out_is_followed_by_a_smaller_one() -> R
     let called = |name| format!("SELECT CASE WHEN is_called THEN last_value ELSE 0 END::text FROM {name}");
     assert_ne!(rows(&pair.ci, &called("refused")).await?, ["0"], "nothing took too long");
     assert_eq!(rows(&pair.ci, &called("again")).await?, ["0"], "the same rows were tried again at once");
+    Ok(())
+}
+
+/// Tells every row that was ever written.
+const NOTED: &str = "
+    CREATE TABLE copies (id bigint PRIMARY KEY, body text);
+    CREATE TABLE noted (id bigint);
+    CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN INSERT INTO public.noted VALUES (NEW.id); RETURN NULL; END $$;
+    CREATE TRIGGER note AFTER INSERT ON copies FOR EACH ROW EXECUTE FUNCTION note();";
+
+#[tokio::test]
+async fn m05_a_row_that_is_gone_before_the_limits_let_it_be_written_is_not_written() -> Result<()> {
+    // The rows of the first page have to be paid for; or one statement may be sent a second.
+    for limits in [Limits::new(Some(200), None), Limits::new(None, Some(1))] {
+        let pair = Pair::with_schema("CREATE TABLE papers (id bigint PRIMARY KEY, body text)", NOTED).await?;
+        let ci = Database::connect_lazy("ci", &pair.ci.url)?.with_limits(limits);
+        let databases = Engine::builder().database(Database::connect_lazy("main", &pair.main.url)?).database(ci);
+        let steps = Steps::through(&[Point::SourceRead, Point::SourceRead]);
+        let mirror = Mirror::new(NAME, "main:public.papers(id)", "ci:public.copies(id)")?.column("body", "body")?;
+        let engine = activated(databases.mirrors([mirror]).hook(steps.clone()).build()?).await?;
+        // A page of 500 keys, and the rest.
+        pair.main.execute("INSERT INTO papers SELECT n, 'b' || n FROM generate_series(1, 600) n").await?;
+        let drained = Task::spawn(async move { (engine.run_until_drained(Some(PATIENCE)).await, engine) });
+        steps.has_stood_at(1).await?;
+        steps.go_on();
+        // The worker comes here once more while the first page is written, or behind it.
+        steps.has_stood_at(2).await?;
+        pair.main.execute("DELETE FROM papers WHERE id > 500").await?;
+        steps.go_on();
+        let (end, engine) = drained.end().await?;
+        ensure!(end? == Drained::Drained, "{:?}", engine.status().await?.mirrors);
+        same(&pair).await?;
+        let noted = rows(&pair.ci, "SELECT count(*) || ' ' || max(id) FROM noted").await?;
+        assert_eq!(noted, ["500 500"], "rows were written that had long been gone, with {limits:?}");
+    }
     Ok(())
 }

@@ -34,9 +34,10 @@ pub(crate) struct Next {
     pub(crate) took: Option<(i64, Duration)>,
     /// Whether everything was at hand; otherwise the readers begin anew.
     pub(crate) whole: bool,
-    /// Bytes of the larger side, and its rows.
+    /// Bytes of the larger side.
     pub(crate) bytes: i64,
-    pub(crate) among: i64,
+    /// Rows of the target; those of the source are the chunk's.
+    pub(crate) target_rows: i64,
 }
 
 /// Compares the next rows of both sides.
@@ -68,7 +69,7 @@ pub(crate) async fn next_rows<L: Lot>(
     let (rows, read) = (count(source.counted()), count(source.len()));
     let chunk = Chunk { rows, read, among: rows, suspects: L::differing(&source, &target), anew: false };
     let bytes = count(source.bytes().max(target.bytes()));
-    Ok(Next { chunk, last: cut.at, took: filled.0.max(filled.1), whole, bytes, among: count(target.len()) })
+    Ok(Next { chunk, last: cut.at, took: filled.0.max(filled.1), whole, bytes, target_rows: count(target.len()) })
 }
 
 /// A reader of each side.

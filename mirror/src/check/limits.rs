@@ -5,10 +5,19 @@ use std::time::Duration;
 /// The fewest and the most rows that one statement reads.
 pub(crate) const FEWEST: i64 = 1_000;
 pub(crate) const MOST: i64 = 200_000;
+/// Below [`FEWEST`] only after a statement ran out of time, and where rows are wide.
+pub(crate) const FEWEST_EVER: i64 = 50;
+/// About so many bytes of rows that are sent as they are make a chunk.
+const CHUNK_BYTES: i64 = 4 * 1024 * 1024;
 
 /// How many rows the next statements read, so that they take about `target`.
 pub(crate) fn next_limit(limit: i64, took: Duration, target: Duration) -> i64 {
     scaled(limit, took, target).clamp(FEWEST, MOST)
+}
+
+/// The most rows that go as they are, where one has so many bytes on average.
+pub(crate) fn most_of_width(width: i64) -> i64 {
+    (CHUNK_BYTES / width.max(1)).clamp(FEWEST_EVER, MOST)
 }
 
 /// So many that the next statement takes about `target`, where these took so long.
@@ -37,5 +46,15 @@ mod tests {
         assert_eq!(next(20_000, 60_000), 10_000);
         assert_eq!(next(150_000, 1), MOST);
         assert_eq!(next(1_000, 60_000), FEWEST);
+    }
+
+    #[test]
+    fn wide_rows_go_by_their_bytes_and_not_by_the_fewest_of_narrow_ones() {
+        let target = Duration::from_millis(250);
+        for width in [5_000, 33_000, 80_000] {
+            let limit = next_limit(FEWEST, Duration::from_millis(1), target).min(most_of_width(width));
+            assert!(limit * width <= CHUNK_BYTES, "{limit} rows of {width} bytes");
+        }
+        assert_eq!((most_of_width(0), most_of_width(1 << 30)), (MOST, FEWEST_EVER));
     }
 }

@@ -15,15 +15,13 @@ use super::ahead::{Lot, Part as _, Reader, Rows};
 use super::chunk::{Chunk, Next, both, count, cut, next_rows};
 use super::copied::{Copied, is_too_large};
 use super::ends::{Digest, Ends, Range, passes_in};
-use super::limits::{FEWEST, MOST, next_limit};
+use super::limits::{FEWEST_EVER, MOST, most_of_width, next_limit};
 use super::listing::Listing;
 use super::physical::{Pages, Physical, Step};
 use super::sandwich::timed_out;
 use super::sums::Sums;
 use crate::{Order, Side};
 
-/// Below [`FEWEST`] only after a statement ran out of time.
-const FEWEST_EVER: i64 = 50;
 /// Where it begins.
 const FIRST: i64 = 20_000;
 /// A list of keys is sent to the other side.
@@ -34,8 +32,6 @@ const MANY_DIFFER: f64 = 0.5;
 const STEADY: u32 = 2;
 /// Rows of so many bytes on average are hashed by their servers instead of being sent.
 const NARROW: i64 = 96;
-/// About so many bytes of rows that are sent as they are make a chunk.
-const CHUNK_BYTES: i64 = 4 * 1024 * 1024;
 /// Before anything is known: with the second chunk that differs the digests end.
 const AT_FIRST: f64 = 0.25;
 
@@ -192,6 +188,8 @@ impl<'a> Walk<'a> {
                 }
                 // Never again at the same size.
                 Err(error) if timed_out(&error) && self.physical.as_mut().is_some_and(Physical::shrink) => {}
+                // Hashes are small whatever the rows are: as many of them as before.
+                Err(error) if self.is_too_wide(&error) => self.streams = Some(false),
                 Err(error) if self.is_too_much(&error) => self.limit = (self.limit / 4).max(FEWEST_EVER),
                 // There are texts that a server holds and cannot send, and rows of which fifty are too many.
                 Err(error) if self.way() == Way::Copies && is_of_sending(&error) => {
@@ -210,6 +208,12 @@ impl<'a> Walk<'a> {
     /// Whether fewer rows may do.
     fn is_too_much(&self, error: &Error) -> bool {
         self.physical.is_none() && self.limit > FEWEST_EVER && (timed_out(error) || is_too_large(error))
+    }
+
+    /// Whether rows need not be sent, and are too wide for it; fewer of them would go, but a size that was asked for would be lost.
+    fn is_too_wide(&self, error: &Error) -> bool {
+        let may_hash = self.method != Method::Streamed && self.way() == Way::Copies;
+        may_hash && (self.fixed || self.streams.is_none()) && is_too_large(error)
     }
 
     /// How the next chunk is compared: row by row while most chunks differ. As they are, until it is known how large rows are:
@@ -309,8 +313,8 @@ impl<'a> Walk<'a> {
         // A COPY that is not read to its end takes its connection along: none is begun that may not be needed.
         let ahead = self.ahead && (self.method == Method::Streamed || self.streams == Some(true));
         let next = next_rows(copies, shared, self.ends, after, self.limit, ahead).await?;
-        if let Some(width) = next.bytes.checked_div(next.chunk.read.max(next.among)) {
-            self.most = (CHUNK_BYTES / width.max(1)).clamp(FEWEST, MOST);
+        if let Some(width) = next.bytes.checked_div(next.chunk.read.max(next.target_rows)) {
+            self.most = most_of_width(width);
             self.streams = Some(width <= NARROW);
         }
         Ok(self.took_rows(next))

@@ -12,6 +12,8 @@ pub(super) struct Piece {
     pub(super) keys: Vec<Key>,
     /// Deadlocks and serialisation failures so far.
     contended: u8,
+    /// Whether it is known that single rows are to blame for what it was denied, or what it was cut from.
+    excused: bool,
 }
 
 /// What to do with it.
@@ -30,7 +32,16 @@ pub(super) enum After {
 
 impl Piece {
     pub(super) fn new(keys: Vec<Key>) -> Self {
-        Self { keys, contended: 0 }
+        Self { keys, contended: 0, excused: false }
+    }
+
+    /// Single rows are to blame for what it was denied.
+    pub(super) fn excused(self) -> Self {
+        Self { excused: true, ..self }
+    }
+
+    pub(super) fn is_excused(&self) -> bool {
+        self.excused
     }
 
     /// The first keys, and what is left behind them.
@@ -39,7 +50,8 @@ impl Piece {
             return (self, None);
         }
         let rest = self.keys.split_off(keys.max(1));
-        (self, Some(Self::new(rest)))
+        let rest = Self { contended: 0, keys: rest, excused: self.excused };
+        (self, Some(rest))
     }
 
     /// Decides after a failed attempt. `excused`: rights and schema are known to do for other rows.
@@ -64,7 +76,8 @@ impl Piece {
         }
         let rest = self.keys.split_off(self.keys.len() / 2);
         self.contended = 0;
-        After::Again(vec![self, Self::new(rest)])
+        let rest = Self { keys: rest, ..self };
+        After::Again(vec![self, rest])
     }
 }
 
@@ -86,6 +99,15 @@ mod tests {
         let After::Again(halves) = Piece::new(keys(5)).halve_or(Reason::Poisoned) else { panic!("it is halved") };
         assert_eq!(halves.iter().map(|piece| piece.keys.len()).collect::<Vec<_>>(), [2, 3]);
         assert_eq!(Piece::new(keys(1)).halve_or(Reason::Poisoned), After::SetAside(keys(1), Reason::Poisoned));
+    }
+
+    #[test]
+    fn what_is_known_of_a_piece_is_known_of_its_parts() {
+        let excused = |piece: Piece| if piece.excused { piece.excused() } else { panic!("it is forgotten") };
+        let After::Again(halves) = Piece::new(keys(4)).excused().halve_or(Reason::Poisoned) else { panic!() };
+        assert_eq!(halves.into_iter().map(excused).count(), 2);
+        let (first, rest) = Piece::new(keys(4)).excused().at_most(1);
+        assert!(first.excused && rest.is_some_and(|rest| rest.excused));
     }
 
     #[test]

@@ -17,11 +17,12 @@ const NEIGHBOURS: usize = 3;
 
 /// Whether the keys are to blame for what was denied them together: both databases take the statements as such, and at least
 /// one row goes well. Rows of the batch itself are asked; others of the source, too, where it is the reading that fails, or
-/// where the batch is a single key. (A row that is there already is not written again, so that it says little of the target.)
+/// where the batch is a single key: among them `well`, with which all went well a while ago. (A row that is there already is not
+/// written again, so that it says little of the target.)
 ///
 /// # Errors
 /// What would end the batch anyway.
-pub(super) async fn is_of_single_rows(keeper: &Keeper<'_>, keys: &[Key]) -> Result<bool> {
+pub(super) async fn is_of_single_rows(keeper: &Keeper<'_>, keys: &[Key], well: Option<&Key>) -> Result<bool> {
     let (turn, sql) = (keeper.writer.turn, &keeper.writer.sql);
     // A statement is analysed, and its rights are judged, before its first row.
     if !goes_well(source::read(turn.home(), sql, &[]).await)? || !goes_well(keeper.writer.probe().await)? {
@@ -31,6 +32,7 @@ pub(super) async fn is_of_single_rows(keeper: &Keeper<'_>, keys: &[Key]) -> Resu
     let step = keys.len().div_ceil(WITNESSES).max(1);
     let mut witnesses: Vec<Key> = keys.iter().step_by(step).cloned().collect();
     if unreadable || keys.len() == 1 {
+        witnesses.extend(well.cloned());
         witnesses.extend(source::next_keys(turn.home(), sql, None, NEIGHBOURS).await?);
     }
     for witness in witnesses {

@@ -54,7 +54,7 @@ pub(super) async fn go_on(sync: &Keeper<'_>, is_over: &(dyn Fn() -> bool + Send 
         sync.go_on()?;
         let began = Instant::now();
         sync.writer.turn.pass(Point::FillPageBegun).await?;
-        let asked = sync.portion.rows();
+        let asked = sync.rows();
         let page = if place.part == 0 { fill_page(sync, &place).await } else { weed_page(sync, &place).await };
         let page = match page {
             // Looking for the next keys took too long: fewer of them.
@@ -98,7 +98,7 @@ pub(super) async fn go_on(sync: &Keeper<'_>, is_over: &(dyn Fn() -> bool + Send 
 async fn fill_page(sync: &Keeper<'_>, place: &Place) -> Result<Page> {
     let Writer { turn, sql, .. } = &sync.writer;
     turn.limiter().statement(turn.stop()).await;
-    let (asked, began) = (sync.portion.rows(), Instant::now());
+    let (asked, began) = (sync.rows(), Instant::now());
     let NextRows { rows, more } = match source::next(turn.home(), sql, place.behind.as_ref(), asked).await {
         Ok(page) => page,
         Err(error) => {
@@ -138,7 +138,7 @@ async fn fill_page(sync: &Keeper<'_>, place: &Place) -> Result<Page> {
 /// Keys of the source, converged one batch after another: a row that cannot be read, or takes too long, is found among them.
 async fn key_page(sync: &Keeper<'_>, place: &Place) -> Result<Page> {
     let Writer { turn, sql, .. } = &sync.writer;
-    let limit = PAGE_KEYS.min(sync.portion.rows());
+    let limit = PAGE_KEYS.min(sync.rows());
     let keys = source::next_keys(turn.home(), sql, place.behind.as_ref(), limit).await?;
     let is_last = keys.len() < limit;
     let tally = if keys.is_empty() { Tally::default() } else { sync.converge(Batch::from(keys.clone())).await? };
@@ -149,7 +149,7 @@ async fn key_page(sync: &Keeper<'_>, place: &Place) -> Result<Page> {
 async fn weed_page(sync: &Keeper<'_>, place: &Place) -> Result<Page> {
     let Writer { turn, sql, .. } = &sync.writer;
     let away = turn.away();
-    let limit = sync.portion.rows();
+    let limit = sync.rows();
     let mut tx = away.begin(Purpose::Check).await?;
     let statement = if place.behind.is_some() { &sql.next_keys } else { &sql.first_keys };
     let mut query = tx.query(statement.clone().into_sql_str());

@@ -12,7 +12,7 @@ const FIRST: usize = 500;
 /// can be written while it is read.
 const MOST: usize = 4_000;
 /// Rows of a page at least, unless they are too wide: below this, round trips are all there is.
-const LEAST: usize = 10;
+pub(super) const LEAST: usize = 10;
 /// Rows added after each page that went well, once one took too long or was slow: in small steps, because a page that takes too
 /// long costs the length of the timeout.
 const STEP: usize = 100;
@@ -51,15 +51,16 @@ impl Portion {
     }
 
     /// So many keys, whose rows have so many bytes of values, went well. `writing` is without the time on the way: a network that
-    /// is slow is no reason for less at once.
+    /// is slow is no reason for less at once. They may have been cut off before the last ones were learned from, when the page had
+    /// another size: each says something of pages of its own size only.
     pub(super) fn took(&self, keys: usize, bytes: usize, reading: Duration, writing: Duration) {
         let rows = self.rows();
         let elapsed = writing.max(reading / READING);
-        let next = if elapsed > TARGET {
+        let next = if elapsed > TARGET && keys >= rows / 2 {
             self.near.store(true, Ordering::Relaxed);
-            (rows / 2).max(LEAST).min(rows)
-        } else if elapsed * 2 > TARGET || keys < rows / 2 {
-            // That few rows are quick says nothing about more of them.
+            rows.min((keys / 2).max(LEAST))
+        } else if elapsed * 2 > TARGET || keys < rows {
+            // That few rows are quick says nothing about more of them; and what made a few slow are not the rows.
             rows
         } else if self.near.load(Ordering::Relaxed) {
             rows + STEP
@@ -136,12 +137,26 @@ mod tests {
     fn rows_that_are_slow_go_a_few_at_a_time_and_never_more_than_before() {
         let portion = Portion::default();
         for _ in 0..50 {
-            portion.took(FIRST, 100, QUICK, TARGET * 2);
+            portion.took(portion.rows(), 100, QUICK, TARGET * 2);
         }
         assert_eq!(portion.rows(), LEAST);
         portion.took(1, 1 << 30, QUICK, QUICK);
         portion.took(1, 100, QUICK, TARGET * 2);
         assert_eq!(portion.rows(), 1);
+    }
+
+    #[test]
+    fn a_page_says_something_of_pages_of_its_size_whatever_was_learned_since_it_was_cut_off() {
+        let portion = Portion::default();
+        portion.took(FIRST, 100, QUICK, QUICK);
+        // It was cut off before that was known.
+        portion.took(FIRST, 100, QUICK, QUICK);
+        assert_eq!(portion.rows(), 2 * FIRST);
+        portion.took(2 * FIRST, 100, QUICK, TARGET * 2);
+        portion.took(2 * FIRST, 100, QUICK, TARGET * 2);
+        assert_eq!(portion.rows(), FIRST, "one slow size halves it once");
+        portion.took(FIRST / 10, 100, QUICK, TARGET * 2);
+        assert_eq!(portion.rows(), FIRST, "a few rows that are slow are no fault of their number");
     }
 
     #[test]

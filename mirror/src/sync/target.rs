@@ -1,4 +1,4 @@
-//! Writing the target: one transaction a batch, behind the fence.
+//! Writing the target: one transaction a piece of a batch, behind the fence.
 //!
 //! The fence row in the target's database is authoritative for who may write. A crash before the commit leaves nothing; after it
 //! the batch is repeated and writes nothing.
@@ -162,7 +162,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// The kill switch and a pause act before the next batch.
+    /// The kill switch and a pause act before the next piece.
     async fn may_write(&self) -> Result<()> {
         let home = self.turn.home();
         let mut tx = home.begin(Purpose::Log).await?;
