@@ -37,6 +37,10 @@ const WARM_POLL: Duration = Duration::from_millis(20);
 const WARM_FOR: Duration = Duration::from_secs(1);
 /// A turn gives its lease back after this long, so that consumers and workers share by time.
 const QUANTUM: Duration = Duration::from_secs(2);
+/// A probe that takes longer than this is not sent for every turn: with a thousand definitions it takes as long as one.
+const DEAR_PROBE: Duration = Duration::from_millis(8);
+/// What it found is worked through then for so many times as long as it took.
+const DEAR_REST: u32 = 5;
 /// Turns of one worker at the same time.
 const PARALLEL_TURNS: usize = 4;
 /// How often a worker says that it is alive.
@@ -64,7 +68,15 @@ pub(crate) struct Worker {
     live_workers: usize,
     /// When a turn last ended.
     last_turn: Option<Instant>,
+    probed: Option<Probed>,
     due: Due,
+}
+
+/// What a probe found that took long, and until when it will do.
+struct Probed {
+    at: Instant,
+    until: Instant,
+    candidates: Vec<Candidate>,
 }
 
 /// What a worker remembers of a consumer. Losing it costs a little speed.
@@ -109,6 +121,7 @@ impl Worker {
             consumers: HashMap::new(),
             live_workers: 1,
             last_turn: None,
+            probed: None,
             due: Due::default(),
         }
     }
@@ -164,7 +177,7 @@ impl Worker {
             self.live_workers = upkeep::heartbeat(&self.home, self.id, &self.ctx.host).await?;
             self.due.heartbeat = Some(Instant::now());
         }
-        let candidates = self.probe().await?;
+        let candidates = self.candidates().await?;
         self.ctx.troubles.clear(self.home.name());
         let free = PARALLEL_TURNS.saturating_sub(self.turns.len());
         let chosen = pick(candidates, self.id, self.live_workers, free);
@@ -187,6 +200,30 @@ impl Worker {
             self.start_chores();
         }
         Ok(started)
+    }
+
+    /// The consumers that have work: what the last probe found and nobody has served since, if it was a dear one, else what there is now.
+    async fn candidates(&mut self) -> Result<Vec<Candidate>> {
+        let began = Instant::now();
+        if let Some(probed) = self.probed.take_if(|probed| probed.until > began) {
+            let open = probed.candidates.iter().filter_map(|candidate| self.still_open(candidate, probed.at)).collect();
+            self.probed = Some(probed);
+            return Ok(open);
+        }
+        let candidates = self.probe().await?;
+        let took = began.elapsed();
+        let until = Instant::now() + took * DEAR_REST;
+        self.probed = (took > DEAR_PROBE).then(|| Probed { at: began, until, candidates: candidates.clone() });
+        Ok(candidates)
+    }
+
+    /// As the candidate stands since the probe: nothing once it was served.
+    fn still_open(&self, candidate: &Candidate, probed: Instant) -> Option<Candidate> {
+        let Some(known) = self.consumers.get(&candidate.name) else { return Some(candidate.clone()) };
+        if known.running {
+            return Some(Candidate { may_run: false, holder: Some(self.id), ..candidate.clone() });
+        }
+        known.served.is_none_or(|served| served < probed).then(|| candidate.clone())
     }
 
     /// The consumers that have work, with what this worker remembers of each.
