@@ -104,6 +104,9 @@ async fn l07_pages_are_read_by_their_numbers_whatever_the_statistics_say() -> Re
         let plan = plan.join("\n");
         let scans: Vec<&str> = plan.lines().filter(|line| line.contains("Scan")).collect();
         assert!(scans.len() == 1 && scans[0].contains("Tid Range Scan on builds"), "{mode}: {plan}");
+        let per_row: Vec<&str> =
+            plan.lines().filter(|line| line.contains("Filter") && line.contains("text[]")).collect();
+        assert!(per_row.is_empty(), "the keys are read anew for every row: {per_row:?}");
     }
     Ok(())
 }

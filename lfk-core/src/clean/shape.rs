@@ -106,7 +106,7 @@ impl Shape {
             Form::Listed => fragment::THESE_ROWS.render(&[("rows", extra.into())]),
             Form::Whole => fragment::ALL_ROWS.render(&[]),
             Form::Within => fragment::PAGE_ROWS.render(&[
-                ("match", children.clone().into()),
+                ("match", self.children_by(keys_once).into()),
                 ("first", extra.into()),
                 ("last", self.parameter(3).into()),
             ]),
@@ -256,6 +256,10 @@ impl Shape {
 
     /// Children of any of the keys, that meet the condition, and that are not yet as they shall be.
     fn children(&self) -> Sql {
+        self.children_by(key_array)
+    }
+
+    fn children_by(&self, key_array: fn(i64, KeyType) -> Sql) -> Sql {
         let keys = if let ([column], [key_type]) = (self.child_columns.as_slice(), self.key_types.as_slice()) {
             fragment::MATCH_CHILDREN.render(&[("column", column.into()), ("keys", key_array(1, *key_type).into())])
         } else {
@@ -333,6 +337,11 @@ fn and(parts: Vec<Sql>) -> Sql {
 
 fn key_array(number: i64, key_type: KeyType) -> Sql {
     fragment::KEY_ARRAY.render(&[("number", number.into()), ("type", type_name(key_type).into())])
+}
+
+fn keys_once(number: i64, key_type: KeyType) -> Sql {
+    let keys = key_array(number, key_type);
+    fragment::KEYS_ONCE.render(&[("keys", keys.into()), ("type", type_name(key_type).into())])
 }
 
 fn key_name(number: i64) -> Sql {

@@ -73,6 +73,8 @@ pub mod fragment {
 
     /// One column of the keys.
     pub const KEY_ARRAY: Template = Template(include_str!("../../clean/key_array.sql"));
+    /// The same, made once for the statement.
+    pub const KEYS_ONCE: Template = Template(include_str!("../../clean/keys_once.sql"));
     /// One column of the keys as rows.
     pub const KEY_ROWS: Template = Template(include_str!("../../clean/key_rows.sql"));
     /// The name of a column of unnested keys.
