@@ -49,12 +49,13 @@ pub(super) struct Stretch {
 }
 
 impl Stretch {
-    /// Pages from `first` on in which about so many rows lie, where `lie` is typical. A page at least.
-    fn of(first: u32, rows: usize, lie: Lie) -> Self {
+    /// Pages from `first` on in which about so many rows lie, where `lie` is typical. `None`: one page has more already, and only
+    /// addresses make a statement that small.
+    fn of(first: u32, rows: usize, lie: Lie) -> Option<Self> {
         let rows = u64::try_from(rows).unwrap_or(u64::MAX);
         let pages = rows.saturating_mul(lie.pages()) / lie.rows.max(1);
-        let pages = u32::try_from(pages.clamp(1, MAX_PAGES)).unwrap_or(u32::MAX);
-        Self { first, last: first.saturating_add(pages - 1) }
+        let further = u32::try_from(pages.min(MAX_PAGES)).ok()?.checked_sub(1)?;
+        Some(Self { first, last: first.saturating_add(further) })
     }
 
     /// The ends of the stretch, as the server writes addresses.
@@ -82,7 +83,7 @@ impl Cleaner<'_> {
         let pages = self.count_pages(leaf).await?;
         let mut next = lie.first_page;
         while i64::from(next) < pages && !spent.is_over() {
-            let stretch = Stretch::of(next, self.pace.stretch(), lie);
+            let Some(stretch) = Stretch::of(next, self.pace.stretch(), lie) else { break };
             let target = Target::Within(stretch);
             let Some(rows) = self.clean_part(leaf, keys, &columns, target, spent, tally).await? else {
                 return Ok(None);
@@ -114,12 +115,13 @@ mod tests {
     fn a_stretch_has_as_many_pages_as_its_rows_take() {
         let lie = Lie { first_page: 10, last_page: 19, rows: 200 };
         assert!(lie.is_dense());
-        let stretch = Stretch::of(20, 1000, lie);
+        let Some(stretch) = Stretch::of(20, 1000, lie) else { panic!("fifty pages are some") };
         assert_eq!(stretch, Stretch { first: 20, last: 69 });
         assert_eq!(stretch.ends(), ("(20,0)".to_owned(), "(69,65535)".to_owned()));
-        assert_eq!(Stretch::of(20, 1, lie), Stretch { first: 20, last: 20 });
-        assert_eq!(Stretch::of(u32::MAX - 1, 1000, lie).last, u32::MAX);
-        assert_eq!(Stretch::of(0, 1_000_000, lie).last, 1999);
+        assert_eq!(Stretch::of(20, 20, lie), Some(Stretch { first: 20, last: 20 }));
+        assert_eq!(Stretch::of(20, 19, lie), None, "a page has twenty");
+        assert_eq!(Stretch::of(u32::MAX - 1, 1000, lie), Some(Stretch { first: u32::MAX - 1, last: u32::MAX }));
+        assert_eq!(Stretch::of(0, 1_000_000, lie), Some(Stretch { first: 0, last: 1999 }));
         assert_eq!(stretch.lie(999).pages(), 50);
     }
 
