@@ -152,8 +152,14 @@ impl Server {
     pub async fn hold_horizon(&self) -> Result<PgConnection> {
         let mut holder = self.connect().await?;
         holder.execute(sqlx::raw_sql(session::HOLD_HORIZON)).await?;
+        rest().await;
         Ok(holder)
     }
+}
+
+/// Lets our own sessions go quiet: lfk would take them for an application at work, beside which it rests.
+async fn rest() {
+    tokio::time::sleep(Duration::from_millis(200)).await;
 }
 
 /// The purpose of a statement, for errors.
@@ -180,6 +186,7 @@ impl Servers {
         self.ci.checkpoint().await?;
         let synced = tokio::task::spawn_blocking(|| Command::new("sync").status()).await??;
         ensure!(synced.success(), "sync failed");
+        rest().await;
         Ok(())
     }
 }
