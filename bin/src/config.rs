@@ -154,11 +154,14 @@ fn database(all: &Section<'_>, name: &str, problems: &mut Problems<'_>) -> Optio
         );
         return None;
     };
-    section.refuse_unknown(&["url", "pooler", "rows_per_second", "statements_per_second"], problems);
-    let limits = Limits::new(
+    section.refuse_unknown(&["url", "pooler", "rows_per_second", "statements_per_second", "duty_percent"], problems);
+    let mut limits = Limits::new(
         section.positive_number("rows_per_second", problems),
         section.positive_number("statements_per_second", problems),
     );
+    if let Some(percent) = section.percent("duty_percent", problems) {
+        limits = limits.with_duty_percent(percent);
+    }
     let pooler = pooler(&section, problems);
     let url = section.required_string("url", "write url = \"postgres://user@host:port/database\"", problems)?;
     match Database::connect_lazy_through(name, &url.text, pooler) {

@@ -174,11 +174,12 @@ impl Engine {
         status::status(&context.homes(), self.declarations()).await
     }
 
-    /// How the signals stand that tell writers to wait, for every database with children: as the role of this engine sees them.
+    /// How the signals stand that tell writers to wait or to rest, for every database with children: as the role of this engine sees them.
     /// What cannot be seen is `unknown`, never taken for well. Takes as long as a database that is away needs to be given up.
     pub async fn signals(&self) -> Vec<SignalStatus> {
         let written = |d: &&Database| self.declarations().iter().any(|f| f.child.database == d.name());
-        futures::future::join_all(self.databases().iter().filter(written).map(signals::look)).await
+        let all = self.databases().iter().filter(written).map(signals::look);
+        futures::future::join_all(all).await.into_iter().flatten().collect()
     }
 
     /// Keys set aside, at most `limit`, those in quarantine first: the one call that answers with key values.

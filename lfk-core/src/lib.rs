@@ -9,6 +9,7 @@ mod database;
 mod declaration;
 mod definition;
 mod drain;
+mod duty;
 mod engine;
 mod error;
 mod key;

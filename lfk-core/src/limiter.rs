@@ -1,13 +1,15 @@
-//! Token buckets of one process for one database: rows changed and writing statements.
+//! The limits of one process for one database: token buckets for rows changed and for statements that write, and the duty cycle.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use governor::clock::DefaultClock;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use tokio_util::sync::CancellationToken;
 
-use crate::database::Limits;
+use crate::database::{Database, Limits};
+use crate::duty::{Duty, Room};
 
 type Bucket = RateLimiter<NotKeyed, InMemoryState, DefaultClock>;
 
@@ -16,6 +18,7 @@ type Bucket = RateLimiter<NotKeyed, InMemoryState, DefaultClock>;
 pub struct Limiter {
     rows: Option<(Bucket, NonZeroU32)>,
     statements: Option<(Bucket, NonZeroU32)>,
+    duty: Duty,
 }
 
 impl Limiter {
@@ -24,11 +27,26 @@ impl Limiter {
             let n = NonZeroU32::new(per_second?)?;
             Some((RateLimiter::direct(Quota::per_second(n)), n))
         };
-        Self { rows: bucket(limits.rows_per_second), statements: bucket(limits.statements_per_second) }
+        Self {
+            rows: bucket(limits.rows_per_second),
+            statements: bucket(limits.statements_per_second),
+            duty: Duty::new(limits.duty_percent),
+        }
+    }
+
+    /// Whether others are at work in the server of this database, which these limits are for.
+    pub(crate) async fn room(&self, database: &Database) -> Room {
+        self.duty.room(database).await
+    }
+
+    /// A statement that writes took so long, without its way: the next one is sent after a rest, where others are at work.
+    pub(crate) fn worked(&self, took: Duration) {
+        self.duty.worked(took);
     }
 
     /// Waits for the right to send one writing statement. Called with no transaction open.
     pub async fn statement(&self, stop: &CancellationToken) {
+        self.duty.rest(stop).await;
         if let Some((bucket, _)) = &self.statements {
             tokio::select! {
                 () = bucket.until_ready() => {}

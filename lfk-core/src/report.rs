@@ -191,15 +191,16 @@ pub struct Status {
     pub unreachable: Vec<String>,
 }
 
-/// How one signal stands that tells writers of a database to wait.
+/// How one signal stands that tells writers of a database to wait, or to rest between statements.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SignalStatus {
     /// The database that is written to.
     pub database: String,
-    /// `standby_lag`: how far its standbys are behind.
+    /// `standby_lag`: how far its standbys are behind; `others_at_work`: whether others use its server.
     pub signal: &'static str,
-    /// `ok`, `waits` (writers wait), `none` (there is no standby), or `unknown`: nobody waits for what cannot be seen.
+    /// `ok`, `waits` (writers wait), `rests` (they rest after each statement), `none` (there is no standby; nobody else is at work), or
+    /// `unknown`: nobody waits for a standby that cannot be seen, and writers rest for others who cannot be.
     pub condition: &'static str,
     /// Why it waits; or why it is unknown, and what to do about it.
     pub note: Option<String>,

@@ -12,6 +12,7 @@ use lfk_sql::statements;
 use sqlx::Row as _;
 
 use crate::database::{Database, Pooler, Purpose, Tx};
+use crate::duty::Others;
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::SignalStatus;
 
@@ -76,7 +77,32 @@ impl StandbyLag {
 }
 
 /// How the signals of a database stand, for people.
-pub(crate) async fn look(database: &Database) -> SignalStatus {
+pub(crate) async fn look(database: &Database) -> [SignalStatus; 2] {
+    let (standby_lag, others) = tokio::join!(look_at_standbys(database), look_at_others(database));
+    [standby_lag, others]
+}
+
+async fn look_at_others(database: &Database) -> SignalStatus {
+    let percent = database.limits().duty_percent;
+    let (condition, note) = match Others::look(database).await {
+        Ok(Others::Nobody) => ("none", None),
+        Ok(_) if percent.get() >= 100 => ("ok", None),
+        Ok(Others::Somebody) => {
+            ("rests", Some(format!("others are at work: lfk writes for {percent} % of the time (duty_percent)")))
+        }
+        Ok(Others::Hidden { role }) => {
+            let remedy = format!(
+                "{role} may not look at other sessions, so lfk writes for {percent} % of the time: GRANT pg_monitor TO {role}; -- in database {}",
+                database.name()
+            );
+            ("unknown", Some(remedy))
+        }
+        Err(error) => ("unknown", Some(error.message)),
+    };
+    SignalStatus { database: database.name().to_owned(), signal: "others_at_work", condition, note }
+}
+
+async fn look_at_standbys(database: &Database) -> SignalStatus {
     let (condition, note) = match StandbyLag::read(database).await {
         Ok(StandbyLag::NoStandby) => ("none", None),
         Ok(StandbyLag::Unknown { role }) => {
@@ -115,7 +141,7 @@ pub(crate) async fn may_write(database: &Database) -> Result<()> {
 /// noticed at the latest so much later, the application waits no longer than this and the end of one statement.
 const WATCH: Duration = Duration::from_millis(100);
 /// What the application names of lfk's own connections begin with: lfk waiting for lfk is no reason to give way.
-const OWN: &str = "lfk/";
+pub(crate) const OWN: &str = "lfk/";
 
 /// A transaction of ours, as other sessions see it.
 #[derive(Debug, Clone, Copy)]

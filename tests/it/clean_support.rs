@@ -1,5 +1,6 @@
 //! What the tests of cleaning share.
 
+use std::num::NonZeroU8;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -7,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Context as _, Result};
 use futures::future::BoxFuture;
 use lfk_core::sabotage::{Hook, Point, Verdict};
-use lfk_core::{Builder, DefinitionStatus, Engine, LooseForeignKey};
+use lfk_core::{Builder, DefinitionStatus, Engine, Limits, LooseForeignKey};
 use lfk_tests::{Pair, Role, TestDb, databases, scenario};
 
 /// Three projects.
@@ -73,6 +74,13 @@ pub async fn retries(home: &TestDb) -> Result<Vec<String>> {
 pub fn builder(pair: &Pair) -> Result<Builder> {
     let both = databases(&[("main", &pair.main.url), ("ci", &pair.ci.url)])?;
     Ok(both.into_iter().fold(Engine::builder(), Builder::database))
+}
+
+/// The same for tests of what takes long: it goes as if nobody else was at work in these servers.
+pub fn unresting(pair: &Pair) -> Result<Builder> {
+    let all = Limits::default().with_duty_percent(NonZeroU8::new(100).context("it is not zero")?);
+    let both = databases(&[("main", &pair.main.url), ("ci", &pair.ci.url)])?;
+    Ok(both.into_iter().map(|database| database.with_limits(all)).fold(Engine::builder(), Builder::database))
 }
 
 /// Builds, installs and activates.

@@ -43,6 +43,7 @@ mod cli_schema;
 mod cover;
 mod cursor_redis;
 mod cursor_stores;
+mod duty;
 mod fault_failover;
 mod fault_hook;
 mod fault_network;

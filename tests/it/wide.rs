@@ -12,7 +12,7 @@ use lfk_tests::scenario::{PATIENCE, drain, expire_leases};
 use lfk_tests::{Pair, Role, TestDb};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-use crate::clean_support::{Interference, Place, activated, builder, retries, status, table};
+use crate::clean_support::{Interference, Place, activated, builder, retries, status, table, unresting};
 use crate::log_support::{When, builds, notes};
 
 const NAME: &str = "builds.project_id";
@@ -63,7 +63,7 @@ async fn l07_a_wide_parent_delays_no_other_key_of_its_own_or_another_definition(
             Ok(Verdict::GoOn)
         }
     });
-    let builder = builder(&pair)?.target_time(Duration::from_secs(1)).hook(hook);
+    let builder = unresting(&pair)?.target_time(Duration::from_secs(1)).hook(hook);
     let engine = activated(builder, [builds()?, notes()?]).await?;
     // Project 2 comes in the same batch as the wide one.
     pair.main.execute("DELETE FROM projects WHERE id IN (1, 2)").await?;
@@ -106,7 +106,7 @@ async fn left_when_the_small_were_done(place: Place, crowd: Crowd) -> Result<i64
             Ok(Verdict::GoOn)
         }
     });
-    let engine = activated(builder(&pair)?.hook(hook), [definition]).await?;
+    let engine = activated(unresting(&pair)?.hook(hook), [definition]).await?;
     // The wide ones come first in the log: in a batch with some of the small ones, and before the others.
     pair.main.execute(&format!("DELETE FROM projects WHERE id <= {wide}")).await?;
     pair.main.execute("DELETE FROM projects").await?;

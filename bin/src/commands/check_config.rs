@@ -28,6 +28,7 @@ struct ReadDatabase {
     pooler: Option<&'static str>,
     rows_per_second: Option<u32>,
     statements_per_second: Option<u32>,
+    duty_percent: u8,
 }
 
 #[derive(Debug, Serialize)]
@@ -92,6 +93,7 @@ fn database(database: &Database) -> ReadDatabase {
         pooler: (database.pooler() == Pooler::Transaction).then_some("transaction"),
         rows_per_second: limits.rows_per_second,
         statements_per_second: limits.statements_per_second,
+        duty_percent: limits.duty_percent.get(),
     }
 }
 
@@ -142,7 +144,13 @@ fn text(read: &Read) -> String {
     let limit = |limit: Option<u32>| limit.map_or_else(|| "-".to_owned(), |n| output::count(n.into()));
     let databases = read.databases.iter().map(|d| {
         let pooler = d.pooler.unwrap_or("-").to_owned();
-        vec![d.name.clone(), pooler, limit(d.rows_per_second), limit(d.statements_per_second)]
+        vec![
+            d.name.clone(),
+            pooler,
+            limit(d.rows_per_second),
+            limit(d.statements_per_second),
+            d.duty_percent.to_string(),
+        ]
     });
     let definitions = read.loose_foreign_keys.iter().map(|d| {
         let condition: Vec<String> = d.condition.iter().map(|(c, v)| format!("{c} = {v:?}")).collect();
@@ -155,7 +163,7 @@ fn text(read: &Read) -> String {
         output::plural(read.databases.len(), "database"),
         output::plural(read.loose_foreign_keys.len(), "loose foreign key"),
         output::plural(read.mirrors.len(), "mirror"),
-        output::table(&["DATABASE", "POOLER", ">ROWS/S", ">STATEMENTS/S"], databases.collect()),
+        output::table(&["DATABASE", "POOLER", ">ROWS/S", ">STATEMENTS/S", ">DUTY %"], databases.collect()),
     );
     if !read.loose_foreign_keys.is_empty() {
         text.push('\n');

@@ -1,5 +1,6 @@
 //! A table of the file, read key by key; whatever does not fit is added to the problems with its place.
 
+use std::num::NonZeroU8;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -118,6 +119,21 @@ impl<'d> Section<'d> {
             problems.add(value.span(), message, Some("leave it out for no limit".to_owned()));
         }
         number
+    }
+
+    /// A whole number from 1 to 100.
+    pub(super) fn percent(&self, key: &str, problems: &mut Problems<'_>) -> Option<NonZeroU8> {
+        let (_, value) = self.entry(key)?;
+        let number = match value.get_ref() {
+            DeValue::Integer(n) => u8::from_str_radix(n.as_str(), n.radix()).ok().filter(|n| *n <= 100),
+            _ => None,
+        };
+        let percent = number.and_then(NonZeroU8::new);
+        if percent.is_none() {
+            let message = format!("`{key}` is not a whole number from 1 to 100");
+            problems.add(value.span(), message, Some("leave it out for the default".to_owned()));
+        }
+        percent
     }
 
     /// All its keys with their values as text that PostgreSQL reads.

@@ -1,3 +1,5 @@
+use std::num::NonZeroU8;
+
 use lfk_core::OnDelete;
 
 use super::*;
@@ -65,6 +67,7 @@ fn a_whole_file_is_read() {
         r#"{HEAD}
 rows_per_second = 5_000
 statements_per_second = 0x10
+duty_percent = 50
 [[loose_foreign_key]]
 parent    = "main:public.projects(id)"
 child     = "ci:public.ci_builds(project_id)"
@@ -83,7 +86,8 @@ on_delete = "set_null"
     ))
     .unwrap();
     let limits: Vec<_> = config.databases.iter().map(|d| (d.name(), d.limits())).collect();
-    assert_eq!(limits, [("ci", Limits::new(Some(5_000), Some(16))), ("main", Limits::default())]);
+    let limited = Limits::new(Some(5_000), Some(16)).with_duty_percent(NonZeroU8::new(50).unwrap());
+    assert_eq!(limits, [("ci", limited), ("main", Limits::default())]);
     let names: Vec<&str> = config.definitions.iter().map(|d| d.name.as_str()).collect();
     assert_eq!(names, ["ci_builds.project_id", "old notes", "traces.build_id"]);
     let notes = &config.definitions[1];
@@ -93,6 +97,14 @@ on_delete = "set_null"
     let values: Vec<_> = values.iter().map(|(c, v)| (c.as_str(), v.as_deref().unwrap())).collect();
     assert_eq!(values, [("by", "lfk"), ("gone", "true"), ("share", "1.50"), ("status", "4")]);
     assert_eq!(config.definitions[2].on_delete, OnDelete::SetNull);
+}
+
+#[test]
+fn a_share_of_the_time_is_a_percentage() {
+    for wrong in ["0", "101", "256", "0.5", "\"20\""] {
+        let said = one(&format!("duty_percent = {wrong}\n{}", key("on_delete = \"delete\"")));
+        assert_says(&said, "6:16", &["`duty_percent` is not a whole number from 1 to 100"]);
+    }
 }
 
 #[test]

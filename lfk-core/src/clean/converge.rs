@@ -84,6 +84,7 @@ impl Cleaner<'_> {
     pub(crate) async fn converge(&mut self, mut keys: Vec<Key>) -> Result<Tally> {
         sort_unique(&mut keys);
         let asked = keys.len();
+        self.pace.has(self.limiter.room(self.looker.away).await);
         self.pace.begins(asked);
         let began = Instant::now();
         let mut tally = Tally::default();

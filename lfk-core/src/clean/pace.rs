@@ -2,11 +2,13 @@
 //!
 //! The size grows and shrinks with the time that statements take (it doubles until the first one that is slow; from then on
 //! a quarter more, or half), inside hard bounds. Rows a statement may touch are bounded through the fan-out,
-//! which is learned; while it is unknown or high, the capped form bounds them exactly.
+//! which is learned; while it is unknown or high, the capped form bounds them exactly. Beside others who are at work in the
+//! server, statements are short (`duty.rs` says who is there).
 
 use std::time::Duration;
 
 use super::shape::Form;
+use crate::duty::Room;
 
 /// Keys of a batch at least: below this, round trips are all there is.
 const MIN_KEYS: usize = 10;
@@ -24,16 +26,22 @@ const STEP_SHARE: usize = 4;
 const MAX_ROWS: usize = 50_000;
 /// Rows the capped form touches at most: it stands for keys of which little is known yet, or that are wide.
 const MAX_CAP: usize = 10_000;
-/// Rows of a list that one statement takes at most: they are found by their addresses, without a walk over the index.
-const MAX_SLICE: usize = 25_000;
 /// Rows that the capped form, and a slice of a list, take to begin with.
 const FIRST_CAP: usize = 2_000;
 /// Rows of a list at first. It also shows how the others lie.
 const FIRST_LIST: usize = 25_000;
-/// Rows of a list at most: two megabytes, and one walk over the emptied front of the index for many slices.
-const MAX_LIST: usize = 250_000;
+/// Rows of a list at most: six megabytes, and one walk over the emptied front of the index for many slices.
+const MAX_LIST: usize = 1_000_000;
+/// How much longer the next list is after one that did not take long: each walks over what those before it have emptied.
+const LONGER: usize = 4;
 /// Rows of a list at least.
 const MIN_LIST: usize = 1_000;
+/// What a statement should take beside others, at most: about as long as a few of theirs.
+const SHORT: Duration = Duration::from_millis(5);
+/// Keys, and rows, that are few enough beside others, too: when they take long, it is not for their number. Where each commit waits for
+/// a standby far away, fewer and fewer of them would never come to an end.
+const FEW_KEYS: usize = 100;
+const FEW_ROWS: usize = 500;
 /// A weight of a fifth for the newest batch: a few batches decide, one does not.
 const NEWEST: f64 = 0.2;
 
@@ -41,6 +49,8 @@ const NEWEST: f64 = 0.2;
 #[derive(Debug, Clone)]
 pub struct Pace {
     target: Duration,
+    /// Nothing where nobody has looked.
+    room: Option<Room>,
     keys: usize,
     /// A statement was slow: the size is near its best, and is approached in small steps.
     near: bool,
@@ -59,6 +69,7 @@ impl Pace {
     pub(crate) fn new(target: Duration) -> Self {
         Self {
             target,
+            room: None,
             keys: FIRST_KEYS,
             near: false,
             small: false,
@@ -69,9 +80,30 @@ impl Pace {
         }
     }
 
+    /// So much room there is from now on. Where it becomes less, or more, sizes begin anew: to come down by halves would take
+    /// several statements that are too long, and to come up by quarters a minute.
+    pub(crate) fn has(&mut self, room: Room) {
+        let before = self.room.replace(room);
+        match (before, room) {
+            (Some(Room::Shared), Room::Alone) => self.near = false,
+            (None | Some(Room::Alone), Room::Shared) => {
+                self.keys = self.keys.min(FIRST_KEYS);
+                self.cap = self.cap.min(FIRST_CAP);
+                self.slice = self.slice.min(FIRST_CAP);
+            }
+            _ => {}
+        }
+    }
+
+    /// What a statement should take at most.
+    fn target(&self) -> Duration {
+        if self.room == Some(Room::Shared) { self.target.min(SHORT) } else { self.target }
+    }
+
     /// Keys for the next batch.
     pub(crate) fn keys(&self) -> usize {
-        let by_rows = self.fan_out.map_or(self.keys, |f| whole(MAX_ROWS, f.max(0.01)));
+        let most_rows = if self.room == Some(Room::Shared) { MAX_CAP } else { MAX_ROWS };
+        let by_rows = self.fan_out.map_or(self.keys, |f| whole(most_rows, f.max(0.01)));
         self.keys.min(by_rows).clamp(1, MAX_KEYS)
     }
 
@@ -88,9 +120,9 @@ impl Pace {
         self.cap
     }
 
-    /// Rows of a list for the next statement.
+    /// Rows of a list for the next statement; or about as many as the pages may have that it walks through.
     pub(crate) fn slice(&self) -> usize {
-        self.slice.min(MAX_SLICE)
+        self.slice
     }
 
     /// Rows of a wide parent to list.
@@ -103,13 +135,8 @@ impl Pace {
         if elapsed > self.target * 10 {
             self.list = (self.list / 2).max(MIN_LIST);
         } else if elapsed < self.target * 3 {
-            self.list = (self.list * 2).min(MAX_LIST);
+            self.list = (self.list * LONGER).min(MAX_LIST);
         }
-    }
-
-    /// About as many rows the pages may have that the next statement walks through.
-    pub(crate) fn stretch(&self) -> usize {
-        self.slice
     }
 
     /// A batch of so many keys begins.
@@ -119,8 +146,13 @@ impl Pace {
 
     /// A statement was done.
     pub(crate) fn took(&mut self, form: Form, rows: u64, elapsed: Duration) {
-        let slow = elapsed > self.target;
-        let quick = elapsed * 2 < self.target;
+        let (size, few) = match form {
+            Form::Whole => (self.keys, FEW_KEYS),
+            Form::Capped => (self.cap, FEW_ROWS),
+            Form::Listed | Form::Within => (self.slice, FEW_ROWS),
+        };
+        let slow = elapsed > self.target || (elapsed > self.target() && size > few);
+        let quick = elapsed * 2 < self.target();
         match form {
             Form::Whole if slow => self.shrink(),
             Form::Whole if quick && !self.small => {
@@ -131,9 +163,9 @@ impl Pace {
             // Only a statement that was full says that a larger one would be quick too.
             Form::Capped if quick && rows >= self.cap as u64 => self.cap = (self.cap + FIRST_CAP).min(MAX_CAP),
             Form::Listed | Form::Within if slow => self.slice = (self.slice / 2).max(1),
+            Form::Listed if quick && rows >= self.slice as u64 => self.slice = (self.slice * 2).min(MAX_ROWS),
             // How many rows lie in some pages is not known before.
             Form::Within if quick && rows >= self.slice as u64 / 2 => self.slice = (self.slice * 2).min(MAX_ROWS),
-            Form::Listed if quick && rows >= self.slice() as u64 => self.slice = (self.slice() * 2).min(MAX_SLICE),
             _ => {}
         }
     }
@@ -194,6 +226,45 @@ mod tests {
     use super::*;
 
     const TARGET: Duration = Duration::from_millis(100);
+
+    #[test]
+    fn beside_others_statements_are_short_and_become_long_again_when_they_are_gone() {
+        let mut pace = Pace::new(TARGET);
+        pace.has(Room::Alone);
+        let quick = Duration::from_millis(10);
+        for _ in 0..3 {
+            pace.took(Form::Whole, 1, quick);
+            pace.took(Form::Listed, pace.slice() as u64, quick);
+        }
+        assert_eq!((pace.keys(), pace.slice()), (8 * FIRST_KEYS, 8 * FIRST_CAP));
+        pace.has(Room::Shared);
+        assert_eq!((pace.keys(), pace.slice()), (FIRST_KEYS, FIRST_CAP));
+        pace.took(Form::Whole, 1, quick);
+        pace.has(Room::Shared);
+        assert_eq!(pace.keys(), FIRST_KEYS / 2);
+        pace.has(Room::Alone);
+        pace.took(Form::Whole, 1, quick);
+        assert_eq!(pace.keys(), FIRST_KEYS);
+        pace.learned(10, 1_000);
+        assert_eq!(pace.keys(), MAX_ROWS / 100);
+        pace.has(Room::Shared);
+        assert_eq!(pace.keys(), MAX_CAP / 100);
+    }
+
+    #[test]
+    fn beside_others_what_takes_long_however_small_it_is_does_not_become_smaller_and_smaller() {
+        let mut pace = Pace::new(TARGET);
+        pace.has(Room::Shared);
+        for _ in 0..20 {
+            for form in [Form::Whole, Form::Capped, Form::Listed] {
+                pace.took(form, 1, Duration::from_millis(20));
+            }
+        }
+        assert_eq!((pace.keys(), pace.cap(), pace.slice()), (62, 500, 500));
+        // Unless it takes as long as nothing may.
+        pace.took(Form::Listed, 1, Duration::from_millis(101));
+        assert_eq!(pace.slice(), 250);
+    }
 
     #[test]
     fn until_the_fan_out_is_known_rows_are_capped() {
@@ -264,7 +335,7 @@ mod tests {
         let mut pace = Pace::new(TARGET);
         pace.listed(TARGET);
         let mut before = (pace.cap(), pace.slice(), pace.list());
-        assert_eq!(before.2, 50_000);
+        assert_eq!(before.2, 100_000);
         while pace.wide_timed_out() {
             let now = (pace.cap(), pace.slice(), pace.list());
             assert!(now.0 <= before.0 && now.1 <= before.1 && now.2 <= before.2 && now != before);

@@ -9,6 +9,7 @@ mod lanes;
 mod tx;
 mod url;
 
+use std::num::NonZeroU8;
 use std::time::Duration;
 
 use std::sync::Arc;
@@ -59,11 +60,22 @@ pub struct Limits {
     pub statements_per_second: Option<u32>,
     /// While a standby is further behind than this, nothing is cleaned. Default 30 s.
     pub max_standby_lag: Duration,
+    /// While others are at work in the server, children are cleaned for so many percent of the time, in short statements. Default 20;
+    /// from 100 on as if nobody else was there.
+    pub duty_percent: NonZeroU8,
 }
+
+/// A fifth of the time.
+const DUTY_PERCENT: NonZeroU8 = NonZeroU8::new(20).unwrap();
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { rows_per_second: None, statements_per_second: None, max_standby_lag: Duration::from_secs(30) }
+        Self {
+            rows_per_second: None,
+            statements_per_second: None,
+            max_standby_lag: Duration::from_secs(30),
+            duty_percent: DUTY_PERCENT,
+        }
     }
 }
 
@@ -78,6 +90,13 @@ impl Limits {
     #[must_use]
     pub fn with_max_standby_lag(mut self, max_standby_lag: Duration) -> Self {
         self.max_standby_lag = max_standby_lag;
+        self
+    }
+
+    /// Sets the share of the time while others are at work.
+    #[must_use]
+    pub fn with_duty_percent(mut self, duty_percent: NonZeroU8) -> Self {
+        self.duty_percent = duty_percent;
         self
     }
 }
