@@ -83,14 +83,11 @@ struct Known {
 }
 
 impl Known {
-    /// Who has not looked yet takes it that there are others.
+    /// Who has not looked for a while takes it that there are others.
     fn room(&self, now: Instant) -> Room {
-        let is_past = |seen: Instant| now.saturating_duration_since(seen) >= STAY;
-        match (self.looked, self.seen) {
-            (Some(_), None) => Room::Alone,
-            (Some(_), Some(seen)) if is_past(seen) => Room::Alone,
-            _ => Room::Shared,
-        }
+        let is_past = |at: Instant| now.saturating_duration_since(at) >= STAY;
+        let unknown = self.looked.is_none_or(is_past);
+        if unknown || !self.seen.is_none_or(is_past) { Room::Shared } else { Room::Alone }
     }
 
     fn look_is_due(&self, now: Instant) -> bool {
@@ -158,7 +155,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     #[test]
-    fn who_has_not_looked_takes_it_that_there_are_others() {
+    fn who_has_not_looked_for_a_while_takes_it_that_there_are_others() {
         let now = Instant::now();
         let mut known = Known::default();
         assert!(known.look_is_due(now));
@@ -166,6 +163,7 @@ mod tests {
         known.looked = Some(now);
         assert_eq!(known.room(now), Room::Alone);
         assert!(!known.look_is_due(now + 249 * MS) && known.look_is_due(now + 250 * MS));
+        assert_eq!(known.room(now + STAY), Room::Shared);
     }
 
     #[test]
@@ -173,6 +171,7 @@ mod tests {
         let now = Instant::now();
         let known = Known { looked: Some(now), seen: Some(now), rest_until: None };
         assert_eq!(known.room(now + 999 * MS), Room::Shared);
+        let known = Known { looked: Some(now + 1000 * MS), ..known };
         assert_eq!(known.room(now + 1000 * MS), Room::Alone);
     }
 

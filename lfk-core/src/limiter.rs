@@ -44,9 +44,13 @@ impl Limiter {
         self.duty.worked(took);
     }
 
+    /// Rests after the last statement for as long as the duty cycle says. Called with no transaction open.
+    pub(crate) async fn rest(&self, stop: &CancellationToken) {
+        self.duty.rest(stop).await;
+    }
+
     /// Waits for the right to send one writing statement. Called with no transaction open.
     pub async fn statement(&self, stop: &CancellationToken) {
-        self.duty.rest(stop).await;
         if let Some((bucket, _)) = &self.statements {
             tokio::select! {
                 () = bucket.until_ready() => {}

@@ -25,6 +25,8 @@ use crate::retry::{Reason, SetAside};
 
 /// A re-check older than this is made anew before the next leaf, however long its statement had to wait for its turn.
 const FRESH: Duration = Duration::from_secs(2);
+/// And one before which it had to wait for so long.
+const WAITED: Duration = Duration::from_millis(100);
 
 /// What converging a batch came to.
 #[derive(Debug, Default)]
@@ -84,12 +86,19 @@ impl Cleaner<'_> {
     pub(crate) async fn converge(&mut self, mut keys: Vec<Key>) -> Result<Tally> {
         sort_unique(&mut keys);
         let asked = keys.len();
-        self.pace.has(self.limiter.room(self.looker.away).await);
+        self.see_room().await;
         self.pace.begins(asked);
         let began = Instant::now();
         let mut tally = Tally::default();
         let mut of_wide = 0;
-        let mut work = vec![Piece::new(keys, self.pace.form(), self.pace.cap().min(self.limiter.most_rows()))];
+        let (form, cap) = (self.pace.form(), self.pace.cap().min(self.limiter.most_rows()));
+        let (mut work, size) = (Vec::new(), self.pace.piece(asked));
+        // The stack hands out the last first.
+        while keys.len() > size {
+            let last = (keys.len() - 1) / size * size;
+            work.push(Piece::new(keys.split_off(last), form, cap));
+        }
+        work.push(Piece::new(keys, form, cap));
         while let Some(piece) = work.pop() {
             self.go_on()?;
             match self.attempt(&piece).await {
@@ -111,6 +120,18 @@ impl Cleaner<'_> {
         let settled = usize::try_from(tally.resurrected).unwrap_or(asked) + tally.set_aside.len();
         self.pace.learned(asked.saturating_sub(settled), tally.rows.saturating_sub(of_wide));
         Ok(tally)
+    }
+
+    /// Asks who else is at work by now, for what is decided next.
+    pub(super) async fn see_room(&mut self) {
+        self.pace.has(self.limiter.room(self.looker.away).await);
+    }
+
+    /// Waits until the next statement may be sent; an error when the engine stops.
+    pub(super) async fn await_turn(&self) -> Result<()> {
+        self.limiter.rest(self.stop).await;
+        self.limiter.statement(self.stop).await;
+        self.go_on()
     }
 
     /// Stops between two statements when the engine stops. What was committed stays; the batch is repeated later.
@@ -165,14 +186,20 @@ impl Cleaner<'_> {
     }
 
     pub(super) async fn attempt(&mut self, piece: &Piece) -> Result<Attempt> {
+        // Before the look: what it sees is acted on at once.
+        self.await_turn().await?;
         let mut truth = self.truth(&piece.keys).await?;
         let mut attempt = Attempt::default();
         let mut doubtful = Vec::new();
         let target = if piece.form == Form::Capped { Target::Capped(piece.cap) } else { Target::Whole };
-        for leaf in truth.leaves.clone() {
-            self.limiter.statement(self.stop).await;
+        for (number, leaf) in truth.leaves.clone().into_iter().enumerate() {
+            let began = Instant::now();
+            if number > 0 {
+                self.see_room().await;
+                self.await_turn().await?;
+            }
             self.go_on()?;
-            if truth.seen.elapsed() > FRESH {
+            if began.elapsed() > WAITED || truth.seen.elapsed() > FRESH {
                 truth = self.looker.look(&truth.absent).await?;
             }
             if truth.absent.is_empty() {

@@ -127,7 +127,9 @@ impl Pace {
 
     /// Rows of a wide parent to list.
     pub(crate) fn list(&self) -> i64 {
-        i64::try_from(self.list).unwrap_or(i64::MAX)
+        // Beside others a turn does not come to more of them.
+        let most = if self.room == Some(Room::Shared) { self.slice.max(FIRST_CAP) * 32 } else { usize::MAX };
+        i64::try_from(self.list.min(most)).unwrap_or(i64::MAX)
     }
 
     /// A list was read. It changes nothing and locks nothing, so it may take a few times as long as a statement that does.
@@ -137,6 +139,12 @@ impl Pace {
         } else if elapsed < self.target * 3 {
             self.list = (self.list * LONGER).min(MAX_LIST);
         }
+    }
+
+    /// Keys of a batch of so many that are worked on together: all of them, unless others have come to work since it was made.
+    pub(crate) fn piece(&self, keys: usize) -> usize {
+        let shared = self.room == Some(Room::Shared);
+        if shared && keys > self.keys() * 2 { self.keys() } else { keys.max(1) }
     }
 
     /// A batch of so many keys begins.
@@ -239,6 +247,7 @@ mod tests {
         assert_eq!((pace.keys(), pace.slice()), (8 * FIRST_KEYS, 8 * FIRST_CAP));
         pace.has(Room::Shared);
         assert_eq!((pace.keys(), pace.slice()), (FIRST_KEYS, FIRST_CAP));
+        assert_eq!((pace.piece(8 * FIRST_KEYS), pace.piece(2 * FIRST_KEYS)), (FIRST_KEYS, 2 * FIRST_KEYS));
         pace.took(Form::Whole, 1, quick);
         pace.has(Room::Shared);
         assert_eq!(pace.keys(), FIRST_KEYS / 2);

@@ -83,6 +83,7 @@ impl Cleaner<'_> {
         let pages = self.count_pages(leaf).await?;
         let mut next = lie.first_page;
         while i64::from(next) < pages && !spent.is_over() {
+            self.see_room().await;
             let Some(stretch) = Stretch::of(next, self.pace.slice(), lie) else { break };
             let target = Target::Within(stretch);
             let Some(rows) = self.clean_part(leaf, keys, &columns, target, spent, tally).await? else {

@@ -46,8 +46,6 @@ pub(super) struct Spent {
     rows: u64,
     /// A statement was sent.
     any: bool,
-    /// Children may be left: some were listed, or not all leaves were come to.
-    seen: bool,
 }
 
 impl Spent {
@@ -102,7 +100,7 @@ impl Cleaner<'_> {
     /// What ends a batch: a database that is away, a missing right, a lost lease, a pause. The rows that were done stay done and are
     /// counted in `tally`.
     pub(crate) async fn clean_wide(&mut self, key: &Key, budget: Duration, tally: &mut Tally) -> Result<WideEnd> {
-        let mut spent = Spent { until: Instant::now() + budget, rows: 0, any: false, seen: false };
+        let mut spent = Spent { until: Instant::now() + budget, rows: 0, any: false };
         let keys = std::slice::from_ref(key);
         let mut around_locks = false;
         while Instant::now() < spent.until {
@@ -136,10 +134,10 @@ impl Cleaner<'_> {
         Ok(WideEnd::More)
     }
 
-    /// One list of each leaf. That none is left is proven by lists without any row.
+    /// One list of each leaf; when nothing is in them any more, the proof of it, under the leaf's lock and on a primary.
     async fn clean_round(&mut self, keys: &[Key], spent: &mut Spent, tally: &mut Tally) -> Result<Option<WideEnd>> {
-        (spent.rows, spent.any, spent.seen) = (0, false, false);
-        if self.clean_listed(keys, spent, tally).await?.is_none() || !spent.seen {
+        (spent.rows, spent.any) = (0, false);
+        if self.clean_listed(keys, spent, tally).await?.is_none() {
             return Ok(Some(WideEnd::Done));
         }
         if spent.rows > 0 { Ok(None) } else { self.clean_capped(keys, tally).await }
@@ -171,18 +169,17 @@ impl Cleaner<'_> {
         let by_address = self.looker.shape.same_database || counted;
         for leaf in &self.looker.read_deadline().await?.leaves {
             if spent.is_over() {
-                spent.seen = true;
                 break;
             }
             let began = Instant::now();
             let mut left = List(self.list(leaf, &columns, self.pace.list()).await?.into());
             self.pace.listed(began.elapsed());
-            spent.seen |= !left.is_empty();
             if let Some(lie) = left.lie().filter(|lie| lie.is_dense() && !by_address) {
                 let Some(next) = self.clean_stretches(leaf, keys, lie, spent, tally).await? else { return Ok(None) };
                 left.skip_to(next);
             }
             while !left.is_empty() && !spent.is_over() {
+                self.see_room().await;
                 let slice = left.take(self.pace.slice().min(self.limiter.most_rows()));
                 let target = Target::Listed(&slice);
                 if self.clean_part(leaf, keys, &columns, target, spent, tally).await?.is_none() {
@@ -203,9 +200,7 @@ impl Cleaner<'_> {
         spent: &mut Spent,
         tally: &mut Tally,
     ) -> Result<Option<u64>> {
-        self.limiter.statement(self.stop).await;
-        self.go_on()?;
-        self.pace.has(self.limiter.room(self.looker.away).await);
+        self.await_turn().await?;
         let truth = self.looker.look(keys).await?;
         if truth.absent.is_empty() {
             tally.resurrected += 1;
