@@ -1,5 +1,7 @@
 //! Beside others who are at work in the children's server, statements are short and rests are long; alone they are not.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
 use lfk_core::{Engine, SignalStatus};
 use lfk_sql::statements;
@@ -22,6 +24,9 @@ const NOTED: &str = "CREATE TABLE builds (id bigint PRIMARY KEY, project_id bigi
     CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
       $$ BEGIN INSERT INTO noted (rows) SELECT count(*) FROM gone; RETURN NULL; END $$;
     CREATE TRIGGER note AFTER DELETE ON builds REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION note();";
+
+/// No statement here takes so long alone, however busy the machine is.
+const LONG: Duration = Duration::from_secs(10);
 
 /// The children's server is one that no other test uses, so that nobody is at work there but those of this test.
 async fn own_server(main: &str, ci: &str) -> Result<(Cluster, Pair)> {
@@ -60,7 +65,7 @@ async fn others(engine: &Engine) -> Result<SignalStatus> {
 #[tokio::test]
 async fn l11_beside_an_application_statements_become_short() -> Result<()> {
     let (_server, pair) = own_server(SLOWLY, NOTED).await?;
-    let engine = activated(builder(&pair)?, [builds()?]).await?;
+    let engine = activated(builder(&pair)?.target_time(LONG), [builds()?]).await?;
     may_look(&engine, &pair).await?;
     pair.main.execute("DELETE FROM projects WHERE id <= 1800").await?;
     let stop = CancellationToken::new();
@@ -75,7 +80,7 @@ async fn l11_beside_an_application_statements_become_short() -> Result<()> {
 #[tokio::test]
 async fn l11_alone_and_where_it_may_take_all_of_the_time_statements_stay_long() -> Result<()> {
     let (_server, pair) = own_server(SLOWLY, NOTED).await?;
-    let engine = activated(builder(&pair)?, [builds()?]).await?;
+    let engine = activated(builder(&pair)?.target_time(LONG), [builds()?]).await?;
     may_look(&engine, &pair).await?;
     eventually("nobody is at work", PATIENCE, async || Ok(others(&engine).await?.condition == "none")).await?;
     pair.main.execute("DELETE FROM projects WHERE id <= 1800").await?;
@@ -84,7 +89,7 @@ async fn l11_alone_and_where_it_may_take_all_of_the_time_statements_stay_long() 
     drop(engine);
     pair.ci.execute("DELETE FROM noted").await?;
 
-    let engine = unresting(&pair)?.definitions([builds()?]).build()?;
+    let engine = unresting(&pair)?.target_time(LONG).definitions([builds()?]).build()?;
     pair.main.execute("DELETE FROM projects").await?;
     let stop = CancellationToken::new();
     let application = application(&pair, &stop);
