@@ -1,7 +1,7 @@
 //! How much of the time lfk writes to a database, beside others who are at work there.
 //!
 //! While nobody else is, it writes as fast as it can. While somebody is, each statement is aimed to be short, and lfk rests
-//! after it in proportion to the time that it took: so the statements of others seldom meet one of ours, and never a long one.
+//! after it in proportion to the time that it took: so the statements of others seldom meet one of ours, and a long one hardly ever.
 //! What is known of the others lives in memory only; who has just started takes it that there are some. The rest is that of
 //! one process, over all its definitions.
 
@@ -105,7 +105,7 @@ impl Known {
 }
 
 impl Duty {
-    /// To write for so many percent of the time at most while others are at work.
+    /// To write for about so many percent of the time while others are at work; for more, where a rest would be longer than [`LONGEST`].
     pub(crate) fn new(percent: NonZeroU8) -> Self {
         Self { percent: u32::from(percent.get()).min(100), known: Mutex::default() }
     }

@@ -14,7 +14,7 @@ use lfk_sql::TableName;
 
 use super::batch::{After, Piece};
 use super::class::{Class, classify};
-use super::look::{Foresight, Looker, Truth};
+use super::look::{FORESEEN, Foresight, Looker, Truth};
 use super::pace::Pace;
 use super::shape::Form;
 use super::statement::Target;
@@ -23,10 +23,8 @@ use crate::key::{Key, sort_unique};
 use crate::limiter::Limiter;
 use crate::retry::{Reason, SetAside};
 
-/// A re-check older than this is made anew before the next leaf, however long its statement had to wait for its turn.
+/// A re-check older than this is made anew before the next leaf; one before which its statement had to wait longer than [`FORESEEN`], too.
 const FRESH: Duration = Duration::from_secs(2);
-/// And one before which it had to wait for so long.
-const WAITED: Duration = Duration::from_millis(100);
 
 /// What converging a batch came to.
 #[derive(Debug, Default)]
@@ -199,7 +197,7 @@ impl Cleaner<'_> {
                 self.await_turn().await?;
             }
             self.go_on()?;
-            if began.elapsed() > WAITED || truth.seen.elapsed() > FRESH {
+            if began.elapsed() > FORESEEN || truth.seen.elapsed() > FRESH {
                 truth = self.looker.look(&truth.absent).await?;
             }
             if truth.absent.is_empty() {

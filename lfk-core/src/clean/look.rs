@@ -17,7 +17,7 @@ use crate::points::{Point, Points};
 
 /// What was seen of a batch before its turn came is forgotten after this: about as long as a statement takes that cleans, so
 /// that it is no older than what such a statement has seen when it ends.
-const FORESEEN: Duration = Duration::from_millis(100);
+pub(super) const FORESEEN: Duration = Duration::from_millis(100);
 
 /// Looks on behalf of one consumer.
 #[derive(Debug, Clone, Copy)]

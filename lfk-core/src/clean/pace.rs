@@ -49,8 +49,7 @@ const NEWEST: f64 = 0.2;
 #[derive(Debug, Clone)]
 pub struct Pace {
     target: Duration,
-    /// Nothing where nobody has looked.
-    room: Option<Room>,
+    room: Room,
     keys: usize,
     /// A statement was slow: the size is near its best, and is approached in small steps.
     near: bool,
@@ -69,7 +68,7 @@ impl Pace {
     pub(crate) fn new(target: Duration) -> Self {
         Self {
             target,
-            room: None,
+            room: Room::Alone,
             keys: FIRST_KEYS,
             near: false,
             small: false,
@@ -83,10 +82,9 @@ impl Pace {
     /// So much room there is from now on. Where it becomes less, or more, sizes begin anew: to come down by halves would take
     /// several statements that are too long, and to come up by quarters a minute.
     pub(crate) fn has(&mut self, room: Room) {
-        let before = self.room.replace(room);
-        match (before, room) {
-            (Some(Room::Shared), Room::Alone) => self.near = false,
-            (None | Some(Room::Alone), Room::Shared) => {
+        match (std::mem::replace(&mut self.room, room), room) {
+            (Room::Shared, Room::Alone) => self.near = false,
+            (Room::Alone, Room::Shared) => {
                 self.keys = self.keys.min(FIRST_KEYS);
                 self.cap = self.cap.min(FIRST_CAP);
                 self.slice = self.slice.min(FIRST_CAP);
@@ -97,12 +95,12 @@ impl Pace {
 
     /// What a statement should take at most.
     fn target(&self) -> Duration {
-        if self.room == Some(Room::Shared) { self.target.min(SHORT) } else { self.target }
+        if self.room == Room::Shared { self.target.min(SHORT) } else { self.target }
     }
 
     /// Keys for the next batch.
     pub(crate) fn keys(&self) -> usize {
-        let most_rows = if self.room == Some(Room::Shared) { MAX_CAP } else { MAX_ROWS };
+        let most_rows = if self.room == Room::Shared { MAX_CAP } else { MAX_ROWS };
         let by_rows = self.fan_out.map_or(self.keys, |f| whole(most_rows, f.max(0.01)));
         self.keys.min(by_rows).clamp(1, MAX_KEYS)
     }
@@ -128,7 +126,7 @@ impl Pace {
     /// Rows of a wide parent to list.
     pub(crate) fn list(&self) -> i64 {
         // Beside others a turn does not come to more of them.
-        let most = if self.room == Some(Room::Shared) { self.slice.max(FIRST_CAP) * 32 } else { usize::MAX };
+        let most = if self.room == Room::Shared { self.slice.max(FIRST_CAP) * 32 } else { usize::MAX };
         i64::try_from(self.list.min(most)).unwrap_or(i64::MAX)
     }
 
@@ -143,7 +141,7 @@ impl Pace {
 
     /// Keys of a batch of so many that are worked on together: all of them, unless others have come to work since it was made.
     pub(crate) fn piece(&self, keys: usize) -> usize {
-        let shared = self.room == Some(Room::Shared);
+        let shared = self.room == Room::Shared;
         if shared && keys > self.keys() * 2 { self.keys() } else { keys.max(1) }
     }
 
